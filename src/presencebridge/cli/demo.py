@@ -1,0 +1,5 @@
+"""`demo`."""
+
+
+def demo() -> None:
+    """Both emulators, the bridge and its page, playing an office day."""

@@ -1,0 +1,163 @@
+"""`status`, `why`, `pause`, `resume` and `watch`: they talk to the running service."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import httpx2
+from rich.console import Console
+from rich.table import Table
+
+from presencebridge.config import load
+from presencebridge.errors import BridgeError
+
+_TIMEOUT_S = 10
+
+
+def status(*, config: Path, as_json: bool = False) -> int:
+    """How every link and everybody is. Exit status 0 if all is in step, 1 if not.
+
+    Parameters
+    ----------
+    config
+        The config file of the running service.
+    as_json
+        Print what the service says as it is.
+    """
+    with _service(config) as service:
+        overview = _ask(service, "GET", "/api/people")
+    if as_json:
+        print(json.dumps(overview, indent=2))
+        return 0 if overview["ready"] else 1
+    console = Console(highlight=False)
+    if overview["dry_run"]:
+        console.print("dry run: nothing is written")
+    for link in overview["links"]:
+        console.print(
+            f"{link['name']:<24} {link['state']:<10} since {_local(link['since'])}  {link['reason']}"
+        )
+        if link["cure"]:
+            console.print(f"{'':<24} cure: {link['cure']}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("ext.", "person", "Teams", "3CX", "calls", "we hold", "condition"):
+        table.add_column(column)
+    for person in overview["people"]:
+        table.add_row(
+            person["extension"],
+            person["name"],
+            person["teams"] or "-",
+            person["status"] or "-",
+            "?" if person["legs"] is None else ", ".join(person["legs"]) or "-",
+            person["holding"],
+            "; ".join([person["condition"], *person["trouble"]]),
+        )
+    console.print(table)
+    return 0 if overview["ready"] else 1
+
+
+def why(person: str, *, config: Path) -> None:
+    """Why somebody shows what they show: what was seen, which rule, what was done, what came back.
+
+    Parameters
+    ----------
+    person
+        Extension, Teams name or display name.
+    config
+        The config file of the running service.
+    """
+    with _service(config) as service:
+        page = _ask(service, "GET", f"/api/people/{quote(person, safe='')}")
+    seen = page["person"]
+    print(f"{seen['name']} (extension {seen['extension']}, {seen['teams_name']}): {seen['condition']}")
+    legs = "unknown" if seen["legs"] is None else ", ".join(seen["legs"]) or "no call"
+    print(f"  Teams shows {seen['teams'] or 'unknown'}; 3CX shows {seen['status'] or 'unknown'}; {legs}")
+    print(f"  we hold: {seen['holding']}")
+    for trouble in seen["trouble"]:
+        print(f"  trouble: {trouble}")
+    if not page["why"]:
+        print("  nothing has happened since the service started")
+    for story in page["why"]:
+        print(f"{_local(story['at'])}  {story['seen']}")
+        for did in story["did"]:
+            print(f"          - {did}")
+
+
+def pause(person: str, *, config: Path, seconds: float | None = None) -> None:
+    """Leave somebody alone: nothing is written for them until `resume`.
+
+    Parameters
+    ----------
+    person
+        Extension, Teams name or display name.
+    config
+        The config file of the running service.
+    seconds
+        End the pause by itself after this time.
+    """
+    with _service(config) as service:
+        body = {} if seconds is None else {"seconds": seconds}
+        _ask(service, "POST", f"/api/people/{quote(person, safe='')}/pause", body)
+    print(f"{person} is paused" + (f" for {seconds:g} s" if seconds is not None else ""))
+
+
+def resume(person: str, *, config: Path) -> None:
+    """End a pause."""
+    with _service(config) as service:
+        _ask(service, "POST", f"/api/people/{quote(person, safe='')}/resume", {})
+    print(f"{person} is no longer paused")
+
+
+def watch(*, config: Path) -> None:
+    """Follow what is seen and decided, as it happens, until Ctrl-C."""
+    with _service(config) as service:
+        try:
+            with service.stream("GET", "/api/events", timeout=None) as answer:
+                event = ""
+                for line in answer.iter_lines():
+                    name, _, value = line.partition(": ")
+                    if name == "event":
+                        event = value
+                    elif name == "data" and event == "decision":
+                        _print_story(json.loads(value))
+        except httpx2.TransportError as error:
+            raise BridgeError("the service has stopped") from error
+
+
+def _print_story(story: dict[str, Any]) -> None:
+    print(f"{_local(story['at'])}  {story['person']:<6} {story['seen']}", flush=True)
+    for did in story["did"]:
+        print(f"                 - {did}", flush=True)
+
+
+@contextmanager
+def _service(config: Path) -> Iterator[httpx2.Client]:
+    listen = load(config).operator.listen
+    host, _, port = listen.rpartition(":")
+    host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - where it listens everywhere
+    with httpx2.Client(base_url=f"http://{host}:{port}", timeout=_TIMEOUT_S, trust_env=False) as client:
+        yield client
+
+
+def _ask(service: httpx2.Client, method: str, path: str, body: object = None) -> Any:
+    try:
+        answer = service.request(method, path, json=body)
+    except httpx2.TransportError as error:
+        raise BridgeError(
+            f"nothing answers at {service.base_url}\n"
+            "    cure: start the service (presencebridge run --config FILE), or name the config it runs with"
+        ) from error
+    if answer.status_code >= 400:
+        try:
+            said = answer.json()["error"]
+        except (ValueError, KeyError, TypeError):
+            said = f"the service answered {answer.status_code}"
+        raise BridgeError(said)
+    return answer.json() if answer.content else None
+
+
+def _local(text: str) -> str:
+    return datetime.fromisoformat(text).astimezone().strftime("%H:%M:%S")

@@ -1,0 +1,81 @@
+"""`run`, `check` and `login`."""
+
+import asyncio
+import signal
+import sys
+from pathlib import Path
+
+from presencebridge.config import Config, advise, load
+from presencebridge.errors import Misconfigured, Problem
+
+
+def run(*, config: Path, dry_run: bool = False) -> None:
+    """Keep Teams and 3CX in step until told to stop (SIGTERM or Ctrl-C).
+
+    Parameters
+    ----------
+    config
+        The config file.
+    dry_run
+        Decide and tell, and write nothing to either side.
+    """
+    from presencebridge import log
+    from presencebridge.app import Service
+
+    loaded = load(config)
+    log.set_up()
+    _advise(loaded)
+    service = Service(loaded, dry_run=dry_run)
+
+    def listening() -> None:
+        lines = [f"presencebridge: the page is at {service.operator_url}/"]
+        if service.webhook_url:
+            lines.append(f"presencebridge: the webhook is at {service.webhook_url}")
+        if dry_run:
+            lines.append("presencebridge: dry run, nothing is written")
+        print("\n".join(lines), flush=True)
+
+    async def serve() -> None:
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        await service.run(stop, listening)
+
+    asyncio.run(serve())
+
+
+def check(*, config: Path) -> int:
+    """Check the config file: every problem with its cure. Exit status 2 if there are any."""
+    loaded = load(config)
+    _advise(loaded)
+    people = len(loaded.person)
+    print(f"{config}: fine ({people} {'person' if people == 1 else 'people'}, preset {loaded.policy.preset})")
+    return 0
+
+
+def login(*, config: Path, watcher: str = "default") -> None:
+    """Sign in the account that owns presence subscriptions, with a code in a browser.
+
+    Parameters
+    ----------
+    config
+        The config file.
+    watcher
+        Which of the accounts named in [teams.webhook] watchers.
+    """
+    from presencebridge.app import watcher_tokens
+
+    loaded = load(config)
+    known = loaded.teams.webhook.watchers if loaded.teams.webhook else ("default",)
+    if watcher not in known:
+        cure = f"use one of {', '.join(known)}, or add it to [teams.webhook] watchers"
+        raise Misconfigured([Problem("--watcher", f"there is no watcher {watcher}", cure)])
+    tokens = watcher_tokens(loaded, watcher)
+    who = asyncio.run(tokens.sign_in(lambda text: print(text, flush=True)))
+    print(f"watcher {watcher} is signed in as {who}")
+
+
+def _advise(config: Config) -> None:
+    for problem in advise(config):
+        print(f"advice: {problem}", file=sys.stderr)

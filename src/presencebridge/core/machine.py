@@ -1,0 +1,478 @@
+"""The rules: `step(state, event, now, policy) -> (state, commands)`.
+
+Everything that decides lives in this file. An event is folded into the state by the one function that
+`_ON` names for it; then two settlers, one for each side, compare what we hold with what the rules want
+and ask for at most one write. So a rule is a level, not an edge: whatever was lost, doubled or late, the
+next step asks for what is missing. The exceptions are stated where they stand, and they are three:
+
+* A **spell** (a time in which Teams asks for the same status) is answered once, when it begins. Who then
+  sets 3CX back by hand is left alone until the next spell.
+* A status that is not ours is **freed** only when Teams *changes* to free while we look.
+* Our own presence session **explains** what Teams shows as long as it lives. After its end a look that
+  shows the same pair is looked at again before it is believed.
+
+What Teams shows is believed of a **read** only, which is as new as its question. A notification may be
+late, doubled or out of order, and carries nothing to tell; so it says no more than "look".
+
+`now` is in seconds, of any clock that only goes forward. `step` never raises on an event.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from presencebridge.core.commands import (
+    AnyCommand,
+    ChangeStatus,
+    ClearPresence,
+    Note,
+    ReadPresence,
+    SetPresence,
+)
+from presencebridge.core.events import (
+    AnyEvent,
+    LegsSeen,
+    Paused,
+    PbxLost,
+    PresenceSeen,
+    PresenceWriteFailed,
+    PresenceWritten,
+    Resumed,
+    Source,
+    Started,
+    StatusSeen,
+    StatusWriteFailed,
+    StatusWritten,
+    TimerFired,
+)
+from presencebridge.core.model import (
+    AVAILABLE,
+    Because,
+    Presence,
+    Released,
+    Spell,
+    State,
+    StatusClaim,
+    TeamsClaim,
+    Write,
+)
+from presencebridge.core.policy import NO_CHANGE, Policy
+
+_FIRST_RETRY_S: Final = 1.0
+_LONGEST_RETRY_S: Final = 60.0
+_RENEW_AFTER: Final = 0.5
+"""Share of the lease after which it is renewed: half of it is left for a Graph that is slow or away."""
+
+Say = Callable[[AnyCommand], None]
+
+
+def step(state: State, event: AnyEvent, now: float, policy: Policy) -> tuple[State, tuple[AnyCommand, ...]]:
+    """The state after `event`, and what is to be done about it."""
+    commands: list[AnyCommand] = []
+    say = commands.append
+    state = _ON[type(event)](state, event, now, policy, say)
+    state = _end_pause(state, now, say)
+    state = _end_lease(state, now, say)
+    if not policy.excluded and not state.paused:
+        state = _settle_status(state, now, policy, say)
+        state = _settle_teams(state, now, policy, say)
+    return state, tuple(commands)
+
+
+def next_wake(state: State, now: float, policy: Policy) -> float | None:
+    """When `TimerFired` is next wanted, None if nothing waits for the time.
+
+    `now` is the time of the last step: what was due then has been done, so what is due is always later.
+    """
+    claim = state.teams_claim
+    times = [state.teams_write.retry_at, state.status_write.retry_at]
+    if claim:
+        times += [claim.until, _renew_at(claim, policy)]
+    if state.call_since is not None:
+        times.append(state.call_since + policy.min_call_s)
+    if state.paused_until is not None:
+        times.append(state.paused_until)
+    return min((time for time in times if time > now), default=None)
+
+
+# What was seen ------------------------------------------------------------------------------------
+
+
+def _started(state: State, _e: Started, now: float, policy: Policy, _say: Say) -> State:
+    """Both sides are unknown until they are read; what is ours is from the store and may need mending."""
+    return State(
+        spell=state.spell,
+        teams_claim=state.teams_claim,
+        status_claim=_maybe_sent(state.status_claim, now, policy),
+        released=state.released,
+        paused=state.paused,
+        paused_until=state.paused_until,
+    )
+
+
+def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, say: Say) -> State:
+    if e.source is Source.NOTIFICATION:
+        if not _same(state.shown, e.presence):
+            say(ReadPresence(Because.TO_CONFIRM, now))
+        return replace(state, presence_mark=now)
+
+    claim = state.teams_claim
+    is_echo = claim is not None and _explained(e.presence, (claim.pair, *claim.instead_of))
+    believable_from, doubt = state.presence_mark, Because.OVERTAKEN
+    if e.sequence and state.sequence and e.sequence < state.sequence:
+        believable_from += policy.settle_s  # from a part of Graph that lags behind
+    if state.released and not is_echo and _explained(e.presence, state.released.pairs):
+        believable_from, doubt = state.released.at + policy.settle_s, Because.ECHO_TO_CONFIRM
+    believable_from = max(believable_from, state.presence_mark)
+    if e.asked_at < believable_from:
+        say(ReadPresence(doubt, max(now, believable_from)))
+        return state
+
+    if is_echo and not _same(state.shown, e.presence):
+        say(Note(Because.ECHO, str(e.presence)))
+    state = replace(state, shown=e.presence, presence_mark=e.asked_at, sequence=e.sequence or state.sequence)
+    if is_echo:
+        return replace(state, veiled=True)
+    return _person_shows(state, e.presence, now, policy) if e.presence.is_known() else state
+
+
+def _person_shows(state: State, presence: Presence, now: float, policy: Policy) -> State:
+    """Fold in what Teams shows of the person, less our session: spells begin and end here."""
+    target = policy.target(presence)
+    before = None if state.person is None else policy.target(state.person)
+
+    spell = state.spell
+    if target in (AVAILABLE, NO_CHANGE):
+        spell = None
+    elif spell is None or spell.target != target:
+        spell = Spell(target, now)
+
+    # The first look after our own session says nothing about a *change* of the person.
+    became_free = before not in (None, AVAILABLE) and not state.veiled
+    may_free = target == AVAILABLE and state.status_claim is None and not state.paused
+    return replace(
+        state,
+        person=presence,
+        veiled=False,
+        spell=spell,
+        free_wanted=may_free and bool(policy.freeable()) and (became_free or state.free_wanted),
+    )
+
+
+def _status_seen(state: State, e: StatusSeen, _now: float, policy: Policy, say: Say) -> State:
+    if e.asked_at < state.status_mark or state.status_write.doing:
+        return state
+    state = replace(
+        state,
+        status=e.status,
+        status_mark=e.asked_at,
+        free_wanted=state.free_wanted and e.status in policy.freeable(),
+    )
+    claim, spell = state.status_claim, state.spell
+    if claim is None:
+        return state
+    if e.status == claim.value and claim.value in claim.ours:
+        return state if claim.confirmed else _taken(state, claim, say)
+    if e.asked_at < claim.unsure_at + policy.settle_s and not claim.confirmed:
+        return state  # ours may still arrive
+    claim = _as_shown(claim, e.status)
+    still_to_come = not claim.confirmed and spell is not None and not spell.done
+    if claim.ours or still_to_come:
+        return replace(state, status_claim=claim)
+    say(Note(Because.STATUS_CHANGED_BY_HAND, e.status))
+    return replace(state, status_claim=None, spell=_answered(spell, claim))
+
+
+def _legs_seen(state: State, e: LegsSeen, now: float, policy: Policy, _say: Say) -> State:
+    since = None
+    if any(policy.counts(leg) for leg in e.legs):
+        since = state.call_since
+        if since is None:
+            claim = state.teams_claim
+            told = state.legs is None and claim is not None and claim.why is Because.IN_CALL
+            since = now - policy.min_call_s if told else now  # it was long enough before a restart
+    if not state.pbx_up:  # the link is back: what waited for its next try need not wait longer
+        state = replace(state, pbx_up=True, status_write=replace(state.status_write, retry_at=0.0))
+    return replace(state, legs=e.legs, call_since=since)
+
+
+def _pbx_lost(state: State, _e: PbxLost, _now: float, _policy: Policy, _say: Say) -> State:
+    """Nothing is known of 3CX: nothing is renewed, nothing is cleared, the lease ends by itself."""
+    return replace(state, pbx_up=False, legs=None, status=None)
+
+
+def _paused(state: State, e: Paused, _now: float, _policy: Policy, say: Say) -> State:
+    say(Note(Because.PAUSED))
+    return replace(state, paused=True, paused_until=e.until, free_wanted=False)
+
+
+def _resumed(state: State, _e: Resumed, _now: float, _policy: Policy, say: Say) -> State:
+    if state.paused:
+        say(Note(Because.RESUMED))
+    return replace(state, paused=False, paused_until=None)
+
+
+def _timer_fired(state: State, _e: TimerFired, _now: float, _policy: Policy, _say: Say) -> State:
+    return state
+
+
+# What became of our writes ------------------------------------------------------------------------
+
+
+def _presence_written(state: State, e: PresenceWritten, now: float, policy: Policy, say: Say) -> State:
+    state = replace(state, teams_write=Write(), presence_mark=now)
+    claim = state.teams_claim
+    if claim is None:
+        return state
+    if e.cleared:
+        say(Note(Because.SESSION_CLEARED, str(claim.pair)))
+        return _session_over(state, claim, now, say)
+    if claim.accepted_at is None:
+        say(Note(Because.SESSION_SET, str(claim.pair)))
+    released = Released(claim.instead_of, now) if claim.instead_of else state.released
+    claim = replace(claim, accepted_at=now, until=now + policy.lease_s, instead_of=())
+    return replace(state, teams_claim=claim, released=released)
+
+
+def _presence_write_failed(
+    state: State, e: PresenceWriteFailed, now: float, policy: Policy, say: Say
+) -> State:
+    claim = state.teams_claim
+    if claim and state.teams_write.doing is not Because.CALL_OVER:
+        claim = replace(claim, until=now + policy.lease_s)  # it may have arrived all the same
+    say(Note(Because.WRITE_FAILED, e.reason))
+    write = _again(state.teams_write, now, e.reason, e.retry_after_s)
+    return replace(state, teams_claim=claim, teams_write=write)
+
+
+def _status_written(state: State, e: StatusWritten, now: float, _policy: Policy, say: Say) -> State:
+    doing, attempts = state.status_write.doing, state.status_write
+    state = replace(state, status=e.after, status_mark=now)
+    claim = state.status_claim
+    if e.wrote and e.after == e.before:
+        reason = f"3CX accepted the change but still shows {e.after}"
+        say(Note(Because.IGNORED_BY_PBX, e.after))
+        write = _again(attempts, now, reason, None)
+        return replace(state, status_claim=claim and _as_shown(claim, e.after), status_write=write)
+    state = replace(state, status_write=Write())
+
+    if doing is Because.TEAMS_FREE_UNCLAIMED:
+        say(Note(Because.STATUS_FREED if e.wrote else Because.STATUS_LEFT_ALONE, e.after))
+        return replace(state, free_wanted=False)
+    if claim is None:
+        return state
+    if doing is Because.TEAMS_FREE:
+        outcome = Because.STATUS_GIVEN_BACK if e.wrote else Because.STATUS_CHANGED_BY_HAND
+        say(Note(outcome, e.after))
+        return replace(state, status_claim=None)
+
+    if e.after == claim.value and (e.wrote or e.after in claim.ours):
+        if e.wrote and e.before not in claim.ours:
+            claim = replace(claim, before=e.before)
+        return _taken(state, claim, say)
+    say(Note(Because.STATUS_CHANGED_BY_HAND if e.wrote else Because.STATUS_LEFT_ALONE, e.after))
+    return replace(state, status_claim=None, spell=_answered(state.spell, claim))
+
+
+def _status_write_failed(state: State, e: StatusWriteFailed, now: float, policy: Policy, say: Say) -> State:
+    say(Note(Because.WRITE_FAILED, e.reason))
+    write = _again(state.status_write, now, e.reason, e.retry_after_s)
+    claim = _maybe_sent(state.status_claim, now, policy)
+    return replace(state, status_claim=claim, status_write=write, status_mark=now)
+
+
+_ON: Final[dict[type, Callable[[State, Any, float, Policy, Say], State]]] = {
+    Started: _started,
+    PresenceSeen: _presence_seen,
+    StatusSeen: _status_seen,
+    LegsSeen: _legs_seen,
+    PbxLost: _pbx_lost,
+    Paused: _paused,
+    Resumed: _resumed,
+    TimerFired: _timer_fired,
+    PresenceWritten: _presence_written,
+    PresenceWriteFailed: _presence_write_failed,
+    StatusWritten: _status_written,
+    StatusWriteFailed: _status_write_failed,
+}
+
+
+# What time brings ---------------------------------------------------------------------------------
+
+
+def _end_pause(state: State, now: float, say: Say) -> State:
+    if state.paused and state.paused_until is not None and now >= state.paused_until:
+        say(Note(Because.PAUSE_OVER))
+        return replace(state, paused=False, paused_until=None)
+    return state
+
+
+def _end_lease(state: State, now: float, say: Say) -> State:
+    claim = state.teams_claim
+    if claim is None or now < claim.until or state.teams_write.doing:
+        return state
+    say(Note(Because.LEASE_ENDED, str(claim.pair)))
+    return _session_over(state, claim, now, say)
+
+
+# What is wanted -----------------------------------------------------------------------------------
+
+
+def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
+    """Rules 1 and 2: Teams -> 3CX."""
+    if not state.pbx_up or state.status_write.doing or now < state.status_write.retry_at:
+        return state
+    claim, spell, person = state.status_claim, state.spell, state.person
+    free = person is not None and policy.target(person) == AVAILABLE
+
+    if claim and (free or not policy.teams_to_3cx):
+        if not claim.ours:
+            say(Note(Because.STATUS_LEFT_ALONE, state.status or ""))
+            return replace(state, status_claim=None)
+        say(ChangeStatus(Because.TEAMS_FREE, claim.ours, claim.before))
+        return replace(state, status_write=_doing(state.status_write, Because.TEAMS_FREE))
+
+    if not policy.teams_to_3cx:
+        return state
+
+    if spell and not spell.done and person is not None:
+        if claim and claim.confirmed and claim.value == spell.target:
+            say(Note(Because.STATUS_ALREADY_OURS, claim.value))
+            return replace(state, spell=_answered(spell, claim))
+        return _take(state, spell, person, now, policy, say)
+
+    if state.free_wanted:
+        say(ChangeStatus(Because.TEAMS_FREE_UNCLAIMED, policy.freeable(), AVAILABLE))
+        return replace(state, status_write=_doing(state.status_write, Because.TEAMS_FREE_UNCLAIMED))
+    return state
+
+
+def _take(state: State, spell: Spell, person: Presence, now: float, policy: Policy, say: Say) -> State:
+    """Rule 1: claim the status and ask for it to be written, from the statuses that may be replaced."""
+    claim = state.status_claim
+    if claim is None:
+        claim = StatusClaim(spell.target, "", person, now)
+    elif claim.value != spell.target:
+        claim = replace(claim, value=spell.target, why=person, since=now, confirmed=False)
+    if not claim.ours:
+        claim = replace(claim, before=state.status or "")
+    older_of_ours = tuple(status for status in claim.ours if status != claim.value)
+    say(ChangeStatus(Because.TEAMS_BUSY, (*policy.takes_from, *older_of_ours), claim.value))
+    return replace(state, status_claim=claim, status_write=_doing(state.status_write, Because.TEAMS_BUSY))
+
+
+def _settle_teams(state: State, now: float, policy: Policy, say: Say) -> State:
+    """Rules 3 and 4: 3CX -> Teams."""
+    write, claim = state.teams_write, state.teams_claim
+    if not state.pbx_up or state.legs is None or write.doing or now < write.retry_at:
+        return state
+    wish, why = _wish(state, now, policy)
+
+    if wish is None:
+        status_unknown = bool(policy.pair_for) and state.status is None
+        if claim is None or status_unknown:
+            return state
+        say(ClearPresence(Because.CALL_OVER, claim.pair))
+        return replace(state, teams_write=_doing(write, Because.CALL_OVER))
+
+    if claim is None:
+        claim = TeamsClaim(wish, why, now, state.shown, until=now)
+    elif not claim.pair.same_as(wish):
+        shown_until_then = tuple(pair for pair in (*claim.instead_of, claim.pair) if pair != wish)
+        claim = replace(claim, pair=wish, why=why, since=now, accepted_at=None, instead_of=shown_until_then)
+    elif claim.accepted_at is not None and now < _renew_at(claim, policy):
+        return replace(state, teams_claim=replace(claim, why=why)) if claim.why is not why else state
+    else:
+        why = Because.LEASE_RENEWED if claim.accepted_at is not None else why
+    say(SetPresence(why, wish, policy.lease_s))
+    claim = replace(claim, until=max(claim.until, now + policy.lease_s))
+    return replace(state, teams_claim=claim, teams_write=_doing(write, why))
+
+
+def _wish(state: State, now: float, policy: Policy) -> tuple[Presence | None, Because]:
+    """The presence session that 3CX calls for: a call before a status, and a status only if not ours."""
+    if policy.threecx_to_teams:
+        in_call = state.call_since is not None and now >= state.call_since + policy.min_call_s
+        if in_call and policy.call_pair:
+            return policy.call_pair, Because.IN_CALL
+        claim = state.status_claim
+        if state.status is not None and not (claim and state.status in claim.ours):
+            return policy.pair_for.get(state.status.casefold()), Because.STATUS_SHOWN
+    return None, Because.CALL_OVER
+
+
+# Small words --------------------------------------------------------------------------------------
+
+
+def _session_over(state: State, claim: TeamsClaim, now: float, say: Say) -> State:
+    """Our session is gone from Teams: write it into the ledger, and look at what is left."""
+    say(ReadPresence(Because.SESSION_CLEARED, now))
+    released = Released((claim.pair, *claim.instead_of), now)
+    return replace(state, teams_claim=None, released=released, veiled=True, presence_mark=now)
+
+
+def _taken(state: State, claim: StatusClaim, say: Say) -> State:
+    """3CX shows the value that we wanted, and it is ours."""
+    say(Note(Because.STATUS_TAKEN, claim.value))
+    claim = replace(claim, confirmed=True, ours=(claim.value,))
+    return replace(state, status_claim=claim, spell=_answered(state.spell, claim))
+
+
+def _maybe_sent(claim: StatusClaim | None, now: float, policy: Policy) -> StatusClaim | None:
+    """A write whose end is not known may have arrived, or still arrive: its value on 3CX is then ours.
+
+    Not so if 3CX showed a status that we do not replace: then the same value after it is somebody's own.
+    """
+    if claim is None or claim.confirmed or claim.before not in policy.takes_from:
+        return claim
+    older_of_ours = tuple(value for value in claim.ours if value != claim.value)
+    return replace(claim, ours=(*older_of_ours, claim.value), unsure_at=now)
+
+
+def _as_shown(claim: StatusClaim, status: str) -> StatusClaim:
+    """What 3CX shows is all of ours that there is."""
+    return replace(claim, ours=tuple(value for value in claim.ours if value == status))
+
+
+def _explained(shown: Presence, ours: tuple[Presence, ...]) -> bool:
+    return any(_explains(pair, shown) for pair in ours)
+
+
+def _explains(ours: Presence, shown: Presence) -> bool:
+    """Whether our session alone accounts for what Teams shows.
+
+    With an out-of-office note Teams shows a call as "InACall + OOF"; how Graph spells that is not
+    documented, so an activity that begins with ours and names the note counts as ours.
+    https://learn.microsoft.com/graph/cloud-communications-manage-presence-state
+    """
+    if ours.availability.casefold() != shown.availability.casefold():
+        return False
+    mine, theirs = ours.activity.casefold(), shown.activity.casefold()
+    if mine == theirs:
+        return True
+    rest = theirs.removeprefix(mine)
+    return rest != theirs and ("oof" in rest or "outofoffice" in rest)
+
+
+def _same(a: Presence | None, b: Presence) -> bool:
+    return a is not None and a.same_as(b)
+
+
+def _answered(spell: Spell | None, claim: StatusClaim) -> Spell | None:
+    """The spell that the claim was made for is answered; one that asks for another status is not."""
+    return replace(spell, done=True) if spell and spell.target == claim.value else spell
+
+
+def _renew_at(claim: TeamsClaim, policy: Policy) -> float:
+    return (claim.accepted_at or 0.0) + policy.lease_s * _RENEW_AFTER
+
+
+def _doing(write: Write, cause: Because) -> Write:
+    return replace(write, doing=cause)
+
+
+def _again(write: Write, now: float, reason: str, retry_after_s: float | None) -> Write:
+    """The write is tried again, later each time, and never before the other side asked for."""
+    delay = min(_FIRST_RETRY_S * 2.0**write.attempts, _LONGEST_RETRY_S)
+    return Write(None, write.attempts + 1, now + max(delay, retry_after_s or 0.0), reason)

@@ -1,0 +1,229 @@
+"""Sign-in to Entra through msal: as the app itself, and as an account that owns presence subscriptions."""
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import httpx2
+import msal
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from presencebridge.errors import Refused, TryAgain
+
+_TIMEOUT_S: Final = 20.0
+WATCHER_SCOPE: Final = "Presence.Read.All"
+"""All that a watcher needs; Graph refuses subscriptions to tokens that can write.
+https://learn.microsoft.com/graph/api/subscription-post-subscriptions"""
+
+
+class SignIn:
+    """Where to sign in, and how to get there."""
+
+    def __init__(self, login_url: str, tenant: str, client: str, graph: str, verify: Any = True) -> None:
+        parts = urlsplit(login_url)
+        # msal takes https authorities only. Plain http is for an emulator on loopback (the config's check
+        # sees to that), so msal is told https and its requests are turned back.
+        self.authority = f"https://{parts.netloc}/{tenant}"
+        self.client = client
+        self.graph = graph
+        self.discovery = parts.netloc.startswith("login.microsoftonline.")
+        self.http = _Http(plain=parts.netloc if parts.scheme == "http" else None, verify=verify)
+
+
+class _Http:
+    """The little of an HTTP client that msal asks for, over ours."""
+
+    def __init__(self, plain: str | None, verify: Any) -> None:
+        self._plain = plain
+        self._client = httpx2.Client(verify=verify, timeout=_TIMEOUT_S)
+
+    def get(self, url: str, **kwargs: Any) -> httpx2.Response:
+        return self._send("GET", url, **kwargs)
+
+    def post(self, url: str, **kwargs: Any) -> httpx2.Response:
+        return self._send("POST", url, **kwargs)
+
+    def _send(self, method: str, url: str, **kwargs: Any) -> httpx2.Response:
+        kwargs.pop("timeout", None)
+        kwargs.pop("verify", None)
+        if self._plain and url.startswith(f"https://{self._plain}/"):
+            url = url.replace("https://", "http://", 1)
+        return self._client.request(method, url, **kwargs)
+
+    def close(self) -> None:
+        self._client.close()
+
+
+class AppTokens:
+    """Tokens of the app itself (client credentials), with a certificate or a secret."""
+
+    def __init__(self, sign_in: SignIn, credential: str | dict[str, str]) -> None:
+        self._sign_in = sign_in
+        self._credential = credential
+        self._app: msal.ConfidentialClientApplication | None = None
+        self._one_at_a_time = asyncio.Lock()
+
+    async def token(self, *, renewed: bool = False) -> str:
+        """Raises `Refused` where Entra refuses the app, `TryAgain` where it can't be reached."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._acquire, renewed)
+
+    def _acquire(self, renewed: bool) -> str:
+        def ask() -> dict[str, Any]:
+            if self._app is None:
+                self._app = msal.ConfidentialClientApplication(
+                    self._sign_in.client,
+                    authority=self._sign_in.authority,
+                    client_credential=self._credential,
+                    instance_discovery=self._sign_in.discovery,
+                    http_client=self._sign_in.http,
+                )
+            if renewed:
+                self._app.remove_tokens_for_client()
+            answer: dict[str, Any] = self._app.acquire_token_for_client([f"{self._sign_in.graph}/.default"])
+            return answer
+
+        cure = "check client_id, tenant_id and the app's certificate or secret (and its expiry) in Entra"
+        return _token(_asked(ask), cure)
+
+
+class WatcherTokens:
+    """Tokens of a signed-in account. They are kept in a file of mode 0600 and renewed by themselves."""
+
+    def __init__(self, sign_in: SignIn, folder: Path, name: str) -> None:
+        self._sign_in = sign_in
+        self._file = folder / f"watcher-{name}.json"
+        self.name = name
+        self._one_at_a_time = asyncio.Lock()
+        self._guard = threading.Lock()
+
+    @property
+    def cure(self) -> str:
+        return f"presencebridge login --config FILE --watcher {self.name}"
+
+    async def token(self, *, renewed: bool = False) -> str:
+        """Raises `Refused` where the sign-in is missing or has died; its cure is to sign in again."""
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(self._acquire, renewed)
+
+    async def sign_in(self, show: Callable[[str], None]) -> str:
+        """Sign in with a device code: `show` gets the text for the person. Returns who signed in."""
+        return await asyncio.to_thread(self._by_device_code, show)
+
+    def _acquire(self, renewed: bool) -> str:
+        def ask() -> dict[str, Any]:
+            with self._guard:
+                app, cache = self._application()
+                accounts = app.get_accounts()
+                if not accounts:
+                    raise Refused(f"nobody is signed in as watcher {self.name}", cure=self.cure)
+                answer = app.acquire_token_silent_with_error(
+                    self._scopes(), account=accounts[0], force_refresh=renewed
+                )
+                self._keep(cache)
+                return answer or {"error": "no_token", "error_description": "the sign-in has ended"}
+
+        return _token(_asked(ask), self.cure)
+
+    def _by_device_code(self, show: Callable[[str], None]) -> str:
+        def ask() -> dict[str, Any]:
+            with self._guard:
+                app, cache = self._application()
+                flow = app.initiate_device_flow(self._scopes())
+                if "user_code" not in flow:
+                    return dict(flow)
+                show(flow["message"])
+                for account in app.get_accounts():  # one account a watcher
+                    app.remove_account(account)
+                answer: dict[str, Any] = app.acquire_token_by_device_flow(flow)
+                if "access_token" in answer:
+                    self._keep(cache)
+                return answer
+
+        cure = (
+            "allow public client flows in the app registration (Authentication), and consent to "
+            + WATCHER_SCOPE
+        )
+        answer = _asked(ask)
+        _token(answer, cure)
+        claims = answer.get("id_token_claims") or {}
+        return str(claims.get("preferred_username") or "an account without a name")
+
+    def _scopes(self) -> list[str]:
+        return [f"{self._sign_in.graph}/{WATCHER_SCOPE}"]
+
+    def _application(self) -> tuple[msal.PublicClientApplication, msal.SerializableTokenCache]:
+        cache = msal.SerializableTokenCache()
+        if self._file.is_file():
+            cache.deserialize(self._file.read_text("utf-8"))
+        app = msal.PublicClientApplication(
+            self._sign_in.client,
+            authority=self._sign_in.authority,
+            token_cache=cache,
+            instance_discovery=self._sign_in.discovery,
+            http_client=self._sign_in.http,
+        )
+        return app, cache
+
+    def _keep(self, cache: msal.SerializableTokenCache) -> None:
+        """Entra gives a new refresh token with each use, so the newest must outlast us."""
+        if cache.has_state_changed:
+            write_private(self._file, cache.serialize())
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = file.with_suffix(f".{os.getpid()}.part")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(file)
+
+
+def certificate_credential(pem: str) -> dict[str, str]:
+    """Msal's form of a PEM that holds the app's certificate and private key. Raises `ValueError`."""
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    begin = pem.index("-----BEGIN CERTIFICATE-----")
+    end = pem.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
+    if "PRIVATE KEY-----" not in pem:
+        raise ValueError("the file holds a certificate, and not its private key")
+    return {
+        "private_key": (pem[:begin] + pem[end:]).strip(),
+        "thumbprint": certificate.fingerprint(hashes.SHA256()).hex(),
+        "public_certificate": pem[begin:end],
+    }
+
+
+def _asked(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return ask()
+    except (httpx2.TransportError, json.JSONDecodeError) as error:
+        raise TryAgain(
+            f"Entra's sign-in can't be reached: {error or type(error).__name__}",
+            cure="check name resolution, the firewall, the proxy, and [teams] ca_file",
+        ) from error
+    except ValueError as error:  # msal: an authority that is none
+        raise Refused(f"Entra's sign-in can't be used: {error}", cure="check tenant_id") from error
+
+
+_PASSING: Final = {"temporarily_unavailable", "server_error", "request_timeout"}
+
+
+def _token(answer: dict[str, Any], cure: str) -> str:
+    if "access_token" in answer:
+        return str(answer["access_token"])
+    error = str(answer.get("error", "unknown error"))
+    said = str(answer.get("error_description", "")).partition("\r\n")[0].partition(" Trace ID")[0]
+    what = f"Entra refused the sign-in: {error} {said}".rstrip()
+    if error in _PASSING:
+        raise TryAgain(what)
+    raise Refused(what, cure=cure)

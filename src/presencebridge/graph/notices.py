@@ -1,0 +1,289 @@
+"""PURE: what a notification says, and whether to believe it. Everything here comes from strangers.
+
+The order is the cheapest test first: shape, subscription and client state, the sender's token, and only then
+the private key; the signature is checked before anything decrypted is used.
+https://learn.microsoft.com/graph/change-notifications-with-resource-data
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Final
+
+import jwt
+import msgspec
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.padding import PKCS7
+from jwt.types import Options
+
+from presencebridge.core.model import Presence
+from presencebridge.graph import wire
+
+CHANGE_TRACKING: Final = "0bf30f3b-4a52-48df-9a82-234910c4a086"
+"""The app that sends notifications: Microsoft Graph Change Tracking."""
+
+_CLOCKS_DIFFER_S: Final = 300
+_LONGEST_TOKEN: Final = 8192
+_MOST_TOKENS: Final = 20
+_MOST_ITEMS: Final = 1000
+_OAEP: Final = padding.OAEP(padding.MGF1(hashes.SHA1()), hashes.SHA1(), None)  # noqa: S303 - Graph's choice
+
+
+class Reject(StrEnum):
+    """Why a notification, or an item of it, was not believed. Strangers are never told."""
+
+    SIZE = "size"
+    SHAPE = "shape"
+    SUBSCRIPTION = "unknown_subscription"
+    CLIENT_STATE = "client_state"
+    TENANT = "tenant"
+    UNSIGNED = "validation_tokens_missing"
+    FORM = "validation_token_form"
+    KEY = "validation_token_key"
+    FORGED = "validation_token_signature"
+    TIME = "validation_token_time"
+    AUDIENCE = "validation_token_audience"
+    ISSUER = "validation_token_issuer"
+    SENDER = "validation_token_sender"
+    NOT_ENCRYPTED = "not_encrypted"
+    CERTIFICATE = "unknown_certificate"
+    DATA_KEY = "data_key"
+    SIGNATURE = "data_signature"
+    CONTENT = "content"
+    REPLAYED = "replayed"
+    PERSON = "unknown_person"
+
+
+class Rejected(Exception):
+    """Not to be believed."""
+
+    def __init__(self, why: Reject) -> None:
+        super().__init__(why.value)
+        self.why = why
+
+
+@dataclass(frozen=True)
+class Trust:
+    """All that is needed to decide whether to believe. It is only read, also by other threads."""
+
+    app: str
+    tenant: str
+    """The tenant's id; empty where only its domain is known, and then it is not compared."""
+    logins: tuple[str, ...]
+    """Addresses of the sign-in whose tokens count, such as https://login.microsoftonline.com."""
+    client_states: Mapping[str, str]
+    """Our secret for each of our subscriptions, by the subscription's id."""
+    private_keys: Mapping[str, rsa.RSAPrivateKey]
+    signing_keys: Mapping[str, Any]
+    """The sign-in's public keys by key id."""
+    people: Container[str]
+    """Object ids of those whose presence we follow."""
+    seen: Container[str]
+    """Signatures of the items that were believed before."""
+    good_tokens: Mapping[str, float]
+    """Tokens that were verified before, and when they end."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An item that is believed."""
+
+    user: str
+    presence: Presence
+    signature: str
+
+
+@dataclass
+class Understood:
+    """What one notification came to."""
+
+    seen: list[Seen] = field(default_factory=list)
+    lifecycle: list[tuple[str, str]] = field(default_factory=list)
+    """Subscription and lifecycle event."""
+    rejects: list[Reject] = field(default_factory=list)
+    tokens: dict[str, float] = field(default_factory=dict)
+    """Tokens that were verified, and when they end."""
+
+
+_decode = msgspec.json.Decoder(wire.Notices).decode
+_decode_presence = msgspec.json.Decoder(wire.PresenceBody).decode
+
+
+def understand(body: bytes, trust: Trust, now: float) -> Understood:
+    """Everything in the body that can be believed, and why the rest can't."""
+    understood = Understood()
+    try:
+        notices = _decode(body)
+    except (msgspec.DecodeError, RecursionError):
+        notices = None
+    if notices is None or len(notices.value) > _MOST_ITEMS:
+        understood.rejects.append(Reject.SHAPE)
+        return understood
+
+    ours = []
+    for notice in notices.value:
+        why = _not_ours(notice, trust)
+        if why:
+            understood.rejects.append(why)
+        elif notice.lifecycle_event:
+            # Lifecycle notifications carry no token; all they make us do is look.
+            understood.lifecycle.append((notice.subscription_id, notice.lifecycle_event))
+        else:
+            ours.append(notice)
+    if not ours:
+        return understood
+
+    try:
+        understood.tokens = _check_tokens(notices.validation_tokens or (), trust, now)
+    except Rejected as rejected:
+        understood.rejects += [rejected.why] * len(ours)
+        return understood
+    taken: set[str] = set()
+    for notice in ours:
+        try:
+            seen = _open(notice, trust, taken)
+        except Rejected as rejected:
+            understood.rejects.append(rejected.why)
+        else:
+            taken.add(seen.signature)
+            understood.seen.append(seen)
+    return understood
+
+
+def _not_ours(notice: wire.Notice, trust: Trust) -> Reject | None:
+    expected = trust.client_states.get(notice.subscription_id)
+    if expected is None:
+        return Reject.SUBSCRIPTION
+    if not hmac.compare_digest(expected.encode(), (notice.client_state or "").encode("utf-8", "replace")):
+        return Reject.CLIENT_STATE
+    if trust.tenant and (notice.tenant_id or "").casefold() != trust.tenant.casefold():
+        return Reject.TENANT
+    return None
+
+
+# The sender ---------------------------------------------------------------------------------------
+
+
+def _check_tokens(tokens: tuple[str, ...], trust: Trust, now: float) -> dict[str, float]:
+    """Every token has to hold. Raises `Rejected`. Returns when each of them ends."""
+    if not tokens:
+        raise Rejected(Reject.UNSIGNED)
+    if len(tokens) > _MOST_TOKENS:
+        raise Rejected(Reject.FORM)
+    ends = {}
+    for token in tokens:
+        end = trust.good_tokens.get(token)
+        if end is None or end <= now:
+            end = check_token(token, trust, now)
+        ends[token] = end
+    return ends
+
+
+def check_token(token: str, trust: Trust, now: float) -> float:
+    """Verify a validation token. Raises `Rejected`. Returns its end."""
+    if len(token) > _LONGEST_TOKEN:
+        raise Rejected(Reject.FORM)
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError:
+        raise Rejected(Reject.FORM) from None
+    key = trust.signing_keys.get(str(header.get("kid")))
+    if key is None:
+        raise Rejected(Reject.KEY)
+    try:
+        claims = jwt.decode(token, key, algorithms=["RS256"], options=_ONLY_THE_SIGNATURE)
+    except jwt.PyJWTError:
+        raise Rejected(Reject.FORGED) from None
+    return _check_claims(claims, trust, now)
+
+
+_ONLY_THE_SIGNATURE: Final[Options] = {
+    "verify_exp": False,
+    "verify_nbf": False,
+    "verify_iat": False,
+    "verify_aud": False,
+    "verify_iss": False,
+}
+"""Times, audience and issuer are checked here: by our clock, and by the token's version."""
+
+
+def _check_claims(claims: Mapping[str, Any], trust: Trust, now: float) -> float:
+    begin, end = claims.get("nbf", 0), claims.get("exp")
+    if not isinstance(end, int | float) or not isinstance(begin, int | float):
+        raise Rejected(Reject.TIME)
+    if not begin - _CLOCKS_DIFFER_S <= now < end + _CLOCKS_DIFFER_S:
+        raise Rejected(Reject.TIME)
+    if claims.get("aud") != trust.app:
+        raise Rejected(Reject.AUDIENCE)
+    tenant = str(claims.get("tid", ""))
+    if trust.tenant and tenant.casefold() != trust.tenant.casefold():
+        raise Rejected(Reject.ISSUER)
+    issuers: tuple[str, ...] = ()
+    sender = None
+    if claims.get("ver") == "1.0":
+        issuers, sender = (f"https://sts.windows.net/{tenant}/",), claims.get("appid")
+    elif claims.get("ver") == "2.0":
+        issuers, sender = tuple(f"{login}/{tenant}/v2.0" for login in trust.logins), claims.get("azp")
+    if claims.get("iss") not in issuers:
+        raise Rejected(Reject.ISSUER)
+    if sender != CHANGE_TRACKING:
+        raise Rejected(Reject.SENDER)
+    return float(end)
+
+
+# The content --------------------------------------------------------------------------------------
+
+
+def _open(notice: wire.Notice, trust: Trust, taken: Container[str]) -> Seen:
+    content = notice.encrypted_content
+    if content is None:
+        raise Rejected(Reject.NOT_ENCRYPTED)
+    if content.data_signature in trust.seen or content.data_signature in taken:
+        raise Rejected(Reject.REPLAYED)
+    named = notice.resource_data.id if notice.resource_data else ""
+    if named and named not in trust.people:
+        raise Rejected(Reject.PERSON)  # known before any decryption is paid for
+    key = trust.private_keys.get(content.encryption_certificate_id)
+    if key is None:
+        raise Rejected(Reject.CERTIFICATE)
+    try:
+        body = _decode_presence(decrypt(content, key))
+    except msgspec.DecodeError:
+        raise Rejected(Reject.CONTENT) from None
+    if named and named != body.id:
+        raise Rejected(Reject.CONTENT)
+    if body.id not in trust.people:
+        raise Rejected(Reject.PERSON)
+    return Seen(body.id, Presence(body.availability, body.activity), content.data_signature)
+
+
+def decrypt(content: wire.EncryptedContent, private_key: rsa.RSAPrivateKey) -> bytes:
+    """The plain text of an item: RSA-OAEP (SHA-1) for the key, HMAC-SHA256 over the data, AES-CBC.
+
+    Raises `Rejected`. The initialisation vector is the first 16 bytes of the key.
+    """
+    try:
+        sealed = base64.b64decode(content.data_key, validate=True)
+        data = base64.b64decode(content.data, validate=True)
+        signature = base64.b64decode(content.data_signature, validate=True)
+    except (binascii.Error, ValueError):
+        raise Rejected(Reject.CONTENT) from None
+    try:
+        key = private_key.decrypt(sealed, _OAEP)
+    except ValueError:
+        raise Rejected(Reject.DATA_KEY) from None
+    if not hmac.compare_digest(hmac.digest(key, data, hashlib.sha256), signature):
+        raise Rejected(Reject.SIGNATURE)
+    try:
+        decryptor = Cipher(algorithms.AES(key), modes.CBC(key[:16])).decryptor()
+        padded = decryptor.update(data) + decryptor.finalize()
+        unpadder = PKCS7(128).unpadder()
+        return unpadder.update(padded) + unpadder.finalize()
+    except ValueError:
+        raise Rejected(Reject.CONTENT) from None

@@ -1,0 +1,83 @@
+"""I/O: the public keys that Entra signs tokens with. They change daily, so they are read again and again."""
+
+import asyncio
+from typing import Any, Final
+
+import httpx2
+import jwt
+
+from presencebridge.errors import Malformed, TryAgain
+
+_TIMEOUT_S: Final = 10.0
+_OLD_AFTER_S: Final = 24 * 3600.0
+_NOT_SOONER_THAN_S: Final = 60.0
+"""A stranger's token with an unknown key makes us look, and this is how often at the most."""
+
+_DOCUMENTS: Final = (
+    "/common/v2.0/.well-known/openid-configuration",
+    "/common/.well-known/openid-configuration",
+)
+
+
+class SigningKeys:
+    """Keys by key id, of both token versions."""
+
+    def __init__(self, http: httpx2.AsyncClient, login_url: str) -> None:
+        self._http = http
+        self._login_url = login_url
+        self._keys: dict[str, Any] = {}
+        self._read_at = float("-inf")
+        self._tried_at = float("-inf")
+        self._one_at_a_time = asyncio.Lock()
+
+    async def keys(self) -> dict[str, Any]:
+        """The keys; read again if they are a day old. Raises `LinkError` only where none were ever read."""
+        if asyncio.get_running_loop().time() - self._read_at > _OLD_AFTER_S:
+            try:
+                await self.refresh()
+            except (TryAgain, Malformed):
+                if not self._keys:
+                    raise
+        return self._keys
+
+    async def refresh(self) -> bool:
+        """Read the keys again, unless that was tried just now. True if there are new ones."""
+        async with self._one_at_a_time:
+            now = asyncio.get_running_loop().time()
+            if now - self._tried_at < _NOT_SOONER_THAN_S:
+                return False
+            self._tried_at = now
+            found: dict[str, Any] = {}
+            for document in _DOCUMENTS:
+                where = (await self._json(self._login_url + document)).get("jwks_uri")
+                if not isinstance(where, str) or not self._trusted(where):
+                    raise Malformed("the sign-in's discovery document names no place for its keys")
+                found |= _by_id(await self._json(where))
+            changed = found.keys() != self._keys.keys()
+            self._keys, self._read_at = found, now
+            return changed
+
+    def _trusted(self, address: str) -> bool:
+        ours, theirs = httpx2.URL(self._login_url), httpx2.URL(address)
+        return theirs.scheme == "https" or (theirs.scheme == ours.scheme and theirs.host == ours.host)
+
+    async def _json(self, address: str) -> dict[str, Any]:
+        try:
+            async with asyncio.timeout(_TIMEOUT_S):
+                response = await self._http.get(address)
+            found = response.raise_for_status().json()
+        except (TimeoutError, httpx2.HTTPError, ValueError) as error:
+            raise TryAgain(
+                f"the sign-in's public keys can't be read: {error or type(error).__name__}"
+            ) from error
+        if not isinstance(found, dict):
+            raise Malformed("the sign-in's public keys are not what they should be")
+        return found
+
+
+def _by_id(document: dict[str, Any]) -> dict[str, Any]:
+    try:
+        keys = jwt.PyJWKSet.from_dict(document).keys
+    except jwt.PyJWTError as error:
+        raise Malformed(f"the sign-in's public keys are not what they should be: {error}") from error
+    return {key.key_id: key.key for key in keys if key.key_id and key.key_type == "RSA"}

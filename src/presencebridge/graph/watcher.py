@@ -1,0 +1,234 @@
+"""I/O: keeps one account's presence subscription alive, and replaces it when it is gone or silent."""
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from presencebridge.errors import Conflict, Gone, LinkError, Refused, TryAgain
+from presencebridge.graph import calls, wire
+from presencebridge.graph.auth import write_private
+from presencebridge.graph.client import GraphClient
+from presencebridge.graph.keys import EncryptionKeys
+from presencebridge.graph.receiver import Watched
+from presencebridge.graph.subscriptions import LEAST_LIFE_S, LIFE_S, Action, Held, Wanted, next_look, plan
+
+_FIRST_RETRY_S: Final = 2.0
+_LONGEST_RETRY_S: Final = 60.0
+_NOT_SOONER_THAN_S: Final = 5.0
+"""Between two looks that were asked for, by lifecycle notifications or by suspicion."""
+
+
+class Link(Protocol):
+    """Where the watcher says how it is."""
+
+    def connected(self) -> None: ...
+    def failed(self, error: LinkError) -> None: ...
+
+
+class Watcher:
+    """One signed-in account and its subscription."""
+
+    def __init__(
+        self,
+        graph: GraphClient,
+        keys: EncryptionKeys,
+        watched: Watched,
+        link: Link,
+        file: Path,
+        now: Callable[[], float],
+    ) -> None:
+        self._graph = graph
+        self._keys = keys
+        self._watched = watched
+        self._link = link
+        self._file = file
+        self._now = now
+        self._held = self._load()
+        self._wanted_ids: tuple[str, ...] = ()
+        self._url = ""
+        self._look = asyncio.Event()
+        self.on_gap: Callable[[], None] = lambda: None
+        """Called when changes may have been missed: everything should be read again."""
+
+    def watch(self, ids: tuple[str, ...], url: str) -> None:
+        """Whom to watch from now on, and where Graph reaches us."""
+        self._wanted_ids, self._url = ids, url
+        self._look.set()
+
+    def owns(self, subscription: str) -> bool:
+        return self._held is not None and self._held.id == subscription
+
+    @property
+    def held(self) -> Held | None:
+        """The subscription that is alive as far as we know."""
+        return self._held
+
+    def lifecycle(self, event: str) -> None:
+        """Graph told us something about the subscription."""
+        if event == "subscriptionRemoved":
+            self._forget()
+        elif self._held and event == "reauthorizationRequired":
+            self._keep(replace(self._held, renewed_at=0.0))  # a renewal reauthorizes too
+        self.on_gap()
+        self._look.set()
+
+    def suspect(self) -> None:
+        """Reads showed changes that were never notified: replace the subscription."""
+        if self._held:
+            self._keep(replace(self._held, ids=()))
+        self._look.set()
+
+    async def run(self) -> None:
+        """Keep the subscription alive until cancelled."""
+        failures = 0
+        while True:
+            self._look.clear()
+            try:
+                await self._settle()
+            except LinkError as error:
+                self._link.failed(error)
+                delay = min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S)
+                if isinstance(error, TryAgain):
+                    delay = max(delay, error.after_s or 0.0)
+                failures += 1
+            else:
+                self._link.connected()
+                failures = 0
+                delay = max(0.1, next_look(self._held, self._now()) - self._now())
+            await asyncio.sleep(min(delay, _NOT_SOONER_THAN_S))
+            if delay > _NOT_SOONER_THAN_S:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay - _NOT_SOONER_THAN_S):
+                        await self._look.wait()
+
+    async def _settle(self) -> None:
+        """Do what `plan` says until there is nothing left to do. Raises `LinkError`."""
+        while True:
+            key = self._keys.newest()
+            wanted = Wanted(self._wanted_ids, self._url, key.id)
+            match plan(self._held, wanted, self._now()):
+                case Action.CREATE:
+                    await self._create(wanted)
+                case Action.RENEW:
+                    await self._renew(wanted, key.certificate)
+                case Action.REPLACE | Action.DELETE:
+                    await self._delete()
+                case Action.ASK:
+                    await self._ask()
+                case Action.NOTHING:
+                    return
+
+    async def create(self, ids: tuple[str, ...], url: str) -> Held:
+        """Make the subscription now. Raises `LinkError`: `Conflict` if the account has one already."""
+        key = self._keys.newest()
+        now = self._now()
+        new = calls.NewSubscription(
+            ids, url, secrets.token_urlsafe(48), key.certificate, key.id, end_of_life(now)
+        )
+        made = await self._graph.run(calls.create_subscription(new))
+        held = Held(made.id, new.client_state, ids, url, key.id, _end(made, now), now)
+        self._keep(held)
+        return held
+
+    async def _create(self, wanted: Wanted) -> None:
+        self._forget()
+        try:
+            await self.create(wanted.ids, wanted.url)
+        except Conflict:
+            await self._clear_away()
+            await self.create(wanted.ids, wanted.url)
+        self.on_gap()
+
+    async def _renew(self, wanted: Wanted, certificate: str) -> None:
+        held = self._held
+        if held is None:
+            return
+        now = self._now()
+        end = end_of_life(now)
+        try:
+            made = await self._graph.run(
+                calls.renew_subscription(held.id, end, certificate, wanted.certificate_id)
+            )
+        except Gone:
+            self._forget()
+        except Refused as error:
+            if error.status in (401, 403):
+                raise
+            await self._delete()  # a renewal that Graph does not take: a new one instead
+        else:
+            certificate_id = made.encryption_certificate_id or wanted.certificate_id
+            self._keep(
+                replace(held, expires_at=_end(made, now), renewed_at=now, certificate_id=certificate_id)
+            )
+
+    async def _delete(self) -> None:
+        if self._held:
+            with contextlib.suppress(Gone):
+                await self._graph.run(calls.delete_subscription(self._held.id))
+        self._forget()
+
+    async def _ask(self) -> None:
+        held = self._held
+        if held is None:
+            return
+        try:
+            await self._graph.run(calls.get_subscription(held.id))
+        except Gone:
+            self._forget()
+        else:
+            self._keep(replace(held, asked_at=self._now()))
+
+    async def _clear_away(self) -> None:
+        """Another presence subscription of this account stands in the way: from a run that was lost."""
+        for old in await list_all(self._graph):
+            if "presences" in old.resource.casefold():
+                with contextlib.suppress(Gone):
+                    await self._graph.run(calls.delete_subscription(old.id))
+
+    def _keep(self, held: Held) -> None:
+        self._held = held
+        self._watched.client_states[held.id] = held.client_state
+        write_private(self._file, msgspec.json.encode(held).decode())
+
+    def _forget(self) -> None:
+        if self._held:
+            self._watched.client_states.pop(self._held.id, None)
+        self._held = None
+        self._file.unlink(missing_ok=True)
+
+    def _load(self) -> Held | None:
+        try:
+            held = msgspec.json.decode(self._file.read_bytes(), type=Held)
+        except (OSError, msgspec.DecodeError):
+            return None
+        self._watched.client_states[held.id] = held.client_state
+        return held
+
+
+async def list_all(graph: GraphClient) -> list[wire.Subscription]:
+    """Every subscription of the account, whatever pages Graph makes of them. Raises `LinkError`."""
+    found: list[wire.Subscription] = []
+    page = await graph.run(calls.list_subscriptions())
+    found += page.value
+    while page.next_link:
+        page = await graph.run(calls.list_subscriptions(page.next_link))
+        found += page.value
+    return found
+
+
+def end_of_life(now: float) -> datetime:
+    """The furthest end that Graph gives."""
+    return datetime.fromtimestamp(now + LIFE_S, UTC)
+
+
+def _end(made: wire.Subscription, now: float) -> float:
+    """The end by our clock. Graph's clock may differ from it, and the life it gives has known bounds."""
+    life = made.expiration_date_time.timestamp() - now
+    return now + min(max(life, LEAST_LIFE_S), LIFE_S)

@@ -1,0 +1,89 @@
+"""PURE: the JSON of Graph that we read, and nothing else. What vendors add is ignored."""
+
+from datetime import datetime
+
+import msgspec
+
+
+class PresenceBody(msgspec.Struct, frozen=True, rename="camel"):
+    """https://learn.microsoft.com/graph/api/resources/presence"""
+
+    id: str
+    availability: str
+    activity: str
+    sequence_number: str | None = None
+
+
+class Presences(msgspec.Struct, frozen=True):
+    value: tuple[PresenceBody, ...]
+
+
+class User(msgspec.Struct, frozen=True, rename="camel"):
+    """https://learn.microsoft.com/graph/api/resources/user"""
+
+    id: str
+    user_principal_name: str = ""
+    mail: str | None = None
+    display_name: str | None = None
+
+
+class Users(msgspec.Struct, frozen=True):
+    value: tuple[User, ...]
+    next_link: str | None = msgspec.field(default=None, name="@odata.nextLink")
+
+
+class Subscription(msgspec.Struct, frozen=True, rename="camel"):
+    """https://learn.microsoft.com/graph/api/resources/subscription"""
+
+    id: str
+    resource: str
+    expiration_date_time: datetime
+    notification_url: str = ""
+    application_id: str | None = None
+    creator_id: str | None = None
+    encryption_certificate_id: str | None = None
+
+
+class Subscriptions(msgspec.Struct, frozen=True):
+    value: tuple[Subscription, ...]
+    next_link: str | None = msgspec.field(default=None, name="@odata.nextLink")
+
+
+class _ErrorDetail(msgspec.Struct, frozen=True):
+    code: str = ""
+    message: str = ""
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """https://learn.microsoft.com/graph/errors"""
+
+    error: _ErrorDetail
+
+
+class EncryptedContent(msgspec.Struct, frozen=True, rename="camel"):
+    """https://learn.microsoft.com/graph/change-notifications-with-resource-data"""
+
+    data: str
+    data_signature: str
+    data_key: str
+    encryption_certificate_id: str
+
+
+class ResourceData(msgspec.Struct, frozen=True):
+    id: str = ""
+
+
+class Notice(msgspec.Struct, frozen=True, rename="camel"):
+    """One item of a notification: a change, or a lifecycle event; never both."""
+
+    subscription_id: str
+    client_state: str | None = None
+    tenant_id: str | None = None
+    lifecycle_event: str | None = None
+    resource_data: ResourceData | None = None
+    encrypted_content: EncryptedContent | None = None
+
+
+class Notices(msgspec.Struct, frozen=True, rename="camel"):
+    value: tuple[Notice, ...]
+    validation_tokens: tuple[str, ...] | None = None

@@ -1,0 +1,22 @@
+"""PURE: what a 3CX says, as values; the same for every kind of PBX."""
+
+import msgspec
+
+from presencebridge.core.model import LegState
+
+
+class Legs(msgspec.Struct, frozen=True):
+    """All connections of the PBX at one time."""
+
+    by_extension: dict[str, tuple[LegState, ...]]
+    """Extensions that have at least one leg; an extension that is not here has none."""
+    unreadable: dict[str, str]
+    """Extensions of which the PBX said something that can't be understood, with what it said."""
+
+
+class StatusChange(msgspec.Struct, frozen=True):
+    """What a change of status came to: the status just before, just after, and whether we wrote."""
+
+    before: str
+    after: str
+    wrote: bool

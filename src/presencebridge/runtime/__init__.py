@@ -1,0 +1,1 @@
+"""The moving parts: mailboxes, timers, readers, links. Knows the core and the ports, and no vendor."""

@@ -1,0 +1,261 @@
+"""One mailbox for each person: event -> step -> saved -> commands.
+
+A person's events are worked through one after another; different people side by side. A worker comes with
+the first event and goes when its mailbox is empty. The core never has more than one write under way for each
+side of a person, so a slow write holds up nobody, and what is wanted meanwhile is decided when it is done:
+writes are coalesced to the newest wish.
+"""
+
+import asyncio
+import collections
+import contextlib
+import time
+from collections.abc import Callable, Coroutine
+from typing import Final
+
+import structlog
+
+from presencebridge import metrics
+from presencebridge.core.commands import (
+    AnyCommand,
+    ChangeStatus,
+    ClearPresence,
+    Note,
+    ReadPresence,
+    SetPresence,
+)
+from presencebridge.core.events import (
+    AnyEvent,
+    PresenceWriteFailed,
+    PresenceWritten,
+    Started,
+    StatusWriteFailed,
+    StatusWritten,
+    TimerFired,
+)
+from presencebridge.core.machine import next_wake, step
+from presencebridge.core.model import Because, State
+from presencebridge.core.policy import Policy
+from presencebridge.errors import LinkError, TryAgain
+from presencebridge.runtime.journal import Entry, Journal
+from presencebridge.runtime.people import Member, People
+from presencebridge.runtime.ports import Clock, Pbx, Store, Teams
+
+_log = structlog.get_logger()
+
+_MOST_WAITING: Final = 1000
+"""Events of one person; beyond that the oldest go, and the next full read makes up for them."""
+_SAVE_AGAIN_S: Final = 1.0
+
+_QUIET: Final = frozenset({Because.ECHO, Because.OVERTAKEN})
+"""Not worth a line in the log; `why` tells them."""
+
+
+class Hub:
+    """Everybody's state, and the only thing that changes it."""
+
+    def __init__(
+        self, people: People, store: Store, teams: Teams, pbx: Pbx, clock: Clock, journal: Journal
+    ) -> None:
+        self._people = people
+        self._store = store
+        self._teams = teams
+        self._pbx = pbx
+        self._clock = clock
+        self._journal = journal
+        self._states: dict[str, State] = {}
+        self._mailboxes: dict[str, collections.deque[AnyEvent]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._tasks: asyncio.TaskGroup | None = None
+        self.on_read_wanted: Callable[[Member, float], None] = lambda _member, _not_before: None
+        self.on_unsaved: Callable[[str], None] = lambda _reason: None
+        self.on_saved: Callable[[], None] = lambda: None
+
+    async def load(self) -> None:
+        """Everybody's claims from the store; people who are not served any more are forgotten."""
+        known = self._store.load()
+        await self._store.forget([key for key in known if key not in self._people])
+        self._states = {member.key: known.get(member.key, State()) for member in self._people}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as self._tasks:
+                for key in self._states:
+                    self.post(key, Started())
+                await asyncio.get_running_loop().create_future()
+        finally:
+            self._tasks = None
+            for timer in self._timers.values():
+                timer.cancel()
+
+    def state(self, key: str) -> State:
+        return self._states[key]
+
+    def post(self, key: str, event: AnyEvent) -> None:
+        """Put an event into a person's mailbox. Events of a hub that does not run are dropped."""
+        if self._tasks is None or key not in self._states:
+            return
+        mailbox = self._mailboxes.get(key)
+        if mailbox is None:
+            mailbox = self._mailboxes[key] = collections.deque(maxlen=_MOST_WAITING)
+            mailbox.append(event)
+            self._tasks.create_task(self._work(key, mailbox), name=f"mailbox {key}")
+        else:
+            mailbox.append(event)
+
+    async def _work(self, key: str, mailbox: collections.deque[AnyEvent]) -> None:
+        while mailbox:
+            await self._step(self._people[key], mailbox.popleft())
+        # No await between "empty" and here: an event in between would be lost.
+        del self._mailboxes[key]
+
+    async def _step(self, member: Member, event: AnyEvent) -> None:
+        key, now, begun = member.key, self._clock.now(), time.perf_counter()
+        old = self._states[key]
+        new, commands = step(old, event, now, member.policy)
+        if new.durable() != old.durable():
+            await self._save(key, new)
+        self._states[key] = new
+        took = time.perf_counter() - begun
+        metrics.EVENTS.labels(type(event).__name__).inc()
+        if commands or _looks_different(old, new):
+            self._tell(member, Entry(now, key, event, commands), took)
+        for command in commands:
+            self._carry_out(member, command)
+        self._set_timer(member, new, now)
+
+    async def _save(self, key: str, state: State) -> None:
+        """Nothing is sent before it is saved, so a full disk stops this person here, and tells."""
+        while True:
+            try:
+                await self._store.save(key, state)
+            except OSError as error:
+                self.on_unsaved(str(error))
+                await asyncio.sleep(_SAVE_AGAIN_S)
+            else:
+                self.on_saved()
+                return
+
+    def _carry_out(self, member: Member, command: AnyCommand) -> None:
+        metrics.COMMANDS.labels(type(command).__name__, command.because.value).inc()
+        match command:
+            case ReadPresence():
+                self.on_read_wanted(member, command.not_before)
+            case SetPresence() | ClearPresence():
+                self._spawn(self._write_presence(member, command), member.key)
+            case ChangeStatus():
+                self._spawn(self._write_status(member, command), member.key)
+            case Note():
+                pass
+
+    def _spawn(self, work: Coroutine[None, None, None], key: str) -> None:
+        if self._tasks is None:
+            work.close()
+        else:
+            self._tasks.create_task(work, name=f"write {key}")
+
+    async def _write_presence(self, member: Member, command: SetPresence | ClearPresence) -> None:
+        try:
+            if member.user is None:
+                raise TryAgain(member.troubles.get("teams", "not yet found in Entra"))
+            with metrics.WRITE_SECONDS.labels("teams").time():
+                if isinstance(command, SetPresence):
+                    await self._teams.set_presence(member.user, command.pair, command.lease_s)
+                else:
+                    await self._teams.clear_presence(member.user)
+        except LinkError as error:
+            metrics.WRITES.labels("teams", type(error).__name__).inc()
+            self.post(member.key, PresenceWriteFailed(str(error), _after(error)))
+        else:
+            metrics.WRITES.labels("teams", "done").inc()
+            self.post(member.key, PresenceWritten(isinstance(command, ClearPresence)))
+
+    async def _write_status(self, member: Member, command: ChangeStatus) -> None:
+        try:
+            with metrics.WRITE_SECONDS.labels("3cx").time():
+                change = await self._pbx.change_status(member.key, command.expected, command.wanted)
+        except LinkError as error:
+            metrics.WRITES.labels("3cx", type(error).__name__).inc()
+            self.post(member.key, StatusWriteFailed(str(error), _after(error)))
+        else:
+            ignored = change.wrote and change.after == change.before
+            metrics.WRITES.labels("3cx", "ignored" if ignored else "done").inc()
+            self.post(member.key, StatusWritten(change.before, change.after, change.wrote))
+
+    def _set_timer(self, member: Member, state: State, now: float) -> None:
+        timer = self._timers.pop(member.key, None)
+        if timer:
+            timer.cancel()
+        wake = next_wake(state, now, member.policy)
+        if wake is not None:
+            loop = asyncio.get_running_loop()
+            # A hair later than asked, so that the time has certainly come by our clock too.
+            self._timers[member.key] = loop.call_later(
+                wake - now + 0.001, self.post, member.key, TimerFired()
+            )
+
+    def _tell(self, member: Member, entry: Entry, took_s: float) -> None:
+        self._journal.add(entry)
+        for command in entry.said:
+            if command.because in _QUIET or isinstance(command, ReadPresence):
+                continue
+            _log.info(
+                "decision",
+                person=member.key,
+                seen=type(entry.seen).__name__,
+                did=type(command).__name__,
+                because=command.because.value,
+                detail=_detail(command),
+                took_ms=round(took_s * 1000, 3),
+            )
+
+    async def let_go(self, within_s: float) -> int:
+        """End our presence sessions before the process ends. Returns how many could not be ended."""
+        holding = [member for member in self._people if self._states[member.key].teams_claim]
+        left = set(holding)
+
+        async def clear(member: Member) -> None:
+            with contextlib.suppress(LinkError):
+                if member.user is not None:
+                    await self._teams.clear_presence(member.user)
+                    silent = Policy(excluded=True)
+                    state, _ = step(
+                        self._states[member.key], PresenceWritten(cleared=True), self._clock.now(), silent
+                    )
+                    self._states[member.key] = state
+                    await self._store.save(member.key, state)
+                    left.discard(member)
+
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
+                for member in holding:
+                    tasks.create_task(clear(member))
+        return len(left)
+
+
+def _looks_different(old: State, new: State) -> bool:
+    return (old.shown, old.status, old.legs, old.paused, old.teams_claim, old.status_claim) != (
+        new.shown,
+        new.status,
+        new.legs,
+        new.paused,
+        new.teams_claim,
+        new.status_claim,
+    )
+
+
+def _after(error: LinkError) -> float | None:
+    return error.after_s if isinstance(error, TryAgain) else None
+
+
+def _detail(command: AnyCommand) -> str:
+    match command:
+        case SetPresence() | ClearPresence():
+            return str(command.pair)
+        case ChangeStatus():
+            return f"{'/'.join(command.expected)} -> {command.wanted}"
+        case Note():
+            return command.detail
+        case _:
+            return ""

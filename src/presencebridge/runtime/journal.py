@@ -1,0 +1,58 @@
+"""What was decided for each person and why: in memory only, a few entries each. Nothing of it is stored."""
+
+import asyncio
+import collections
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+import msgspec
+
+from presencebridge.core.commands import AnyCommand
+from presencebridge.core.events import AnyEvent
+
+_ENTRIES_A_PERSON: Final = 60
+_MOST_BEHIND: Final = 500
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A step: what was seen, and what followed."""
+
+    at: float
+    person: str
+    seen: AnyEvent
+    said: tuple[AnyCommand, ...]
+
+
+class Journal:
+    """The last entries of each person, and a feed of new ones."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, collections.deque[Entry]] = {}
+        self._readers: set[asyncio.Queue[Entry | None]] = set()
+
+    def add(self, entry: Entry) -> None:
+        entries = self._entries.get(entry.person)
+        if entries is None:
+            entries = self._entries[entry.person] = collections.deque(maxlen=_ENTRIES_A_PERSON)
+        entries.append(entry)
+        self.changed(entry)
+
+    def changed(self, entry: Entry | None = None) -> None:
+        """Tell the readers of an entry, or just that something changed."""
+        for reader in self._readers:
+            if reader.qsize() < _MOST_BEHIND:  # a reader that slow reads everything anew
+                reader.put_nowait(entry)
+
+    def of(self, person: str) -> tuple[Entry, ...]:
+        return tuple(self._entries.get(person, ()))
+
+    @contextlib.asynccontextmanager
+    async def follow(self) -> AsyncIterator[asyncio.Queue[Entry | None]]:
+        """A queue of what comes from now on."""
+        queue: asyncio.Queue[Entry | None] = asyncio.Queue()
+        self._readers.add(queue)
+        try:
+            yield queue
+        finally:
+            self._readers.discard(queue)

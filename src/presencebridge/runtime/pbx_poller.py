@@ -1,0 +1,120 @@
+"""Reads 3CX: calls at short intervals, and everybody's status in turn between them."""
+
+import asyncio
+import collections
+from collections.abc import Callable
+from typing import Final
+
+from presencebridge import metrics
+from presencebridge.core.events import AnyEvent, LegsSeen, PbxLost, StatusSeen
+from presencebridge.core.model import LegState
+from presencebridge.errors import LinkError
+from presencebridge.runtime.links import Link
+from presencebridge.runtime.people import Member, People
+from presencebridge.runtime.ports import Clock, Pbx
+
+_HURRY_S: Final = 0.05
+"""Between two statuses when everybody's is unknown; calls are asked for in between."""
+_MOST_AT_A_TIME: Final = 4
+"""Statuses under way: one that is never answered must not hold up the others."""
+_FIRST_REST_S: Final = 30.0
+_LONGEST_REST_S: Final = 600.0
+"""An extension that is not answered is asked again after a rest, longer each time."""
+
+
+class PbxPoller:
+    """The PBX is asked one thing after another, so it is never asked more than it answers."""
+
+    def __init__(
+        self, people: People, pbx: Pbx, link: Link, clock: Clock, poll_every_s: float, status_every_s: float
+    ) -> None:
+        self._people = people
+        self._pbx = pbx
+        self._link = link
+        self._clock = clock
+        self._poll_every_s = poll_every_s
+        self._status_every_s = status_every_s
+        self._legs: dict[str, tuple[LegState, ...]] = {}
+        self._told: set[str] = set()
+        self._looked_at: set[str] = set()
+        self._free = asyncio.Semaphore(_MOST_AT_A_TIME)
+        self._rests: dict[str, tuple[float, float]] = {}
+        """Until when an extension is left alone, and how long its rest was."""
+        self.beat_at = clock.now()
+        """When the last round began: the sign of life."""
+        self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
+
+    async def run(self) -> None:
+        """Poll calls and statuses side by side until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._poll_calls(), name="poll calls")
+            tasks.create_task(self._poll_statuses(), name="poll statuses")
+
+    async def _poll_calls(self) -> None:
+        while True:
+            begun = self.beat_at = self._clock.now()
+            try:
+                legs = await self._pbx.legs()
+            except LinkError as error:
+                metrics.READS.labels("3cx", type(error).__name__).inc()
+                self._lost(error)
+            else:
+                metrics.READS.labels("3cx", "done").inc()
+                metrics.LAST_SEEN.labels("3cx").set(self._clock.now())
+                self._link.connected()
+                self._tell_legs(legs.by_extension, legs.unreadable)
+            await asyncio.sleep(max(0.0, begun + self._poll_every_s - self._clock.now()))
+
+    def _tell_legs(self, legs: dict[str, tuple[LegState, ...]], unreadable: dict[str, str]) -> None:
+        for member in self._people:
+            if member.key in unreadable:
+                member.trouble("3cx", unreadable[member.key])
+                continue
+            mine = legs.get(member.key, ())
+            if member.key not in self._told or self._legs.get(member.key, ()) != mine:
+                self._told.add(member.key)
+                self._legs[member.key] = mine
+                self.on_seen(member, LegsSeen(mine))
+
+    def _lost(self, error: LinkError) -> None:
+        self._link.failed(error)
+        self._told.clear()  # everybody is told and looked at anew when the link is back
+        self._looked_at.clear()
+        for member in self._people:
+            self.on_seen(member, PbxLost())
+
+    async def _poll_statuses(self) -> None:
+        """Everybody's status within `status_every_s`, evenly; after a start or a loss as fast as it goes."""
+        turn: collections.deque[Member] = collections.deque()
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                if not turn:
+                    turn.extend(self._people)
+                hurry = not self._link.is_up
+                if turn and not hurry:
+                    member = turn.popleft()
+                    hurry = member.key not in self._looked_at
+                    self._looked_at.add(member.key)
+                    await self._free.acquire()
+                    tasks.create_task(self._read_status(member), name=f"status of {member.key}")
+                pace = self._status_every_s / max(1, len(self._people))
+                await asyncio.sleep(min(pace, _HURRY_S) if hurry else pace)
+
+    async def _read_status(self, member: Member) -> None:
+        try:
+            rest_until, rested = self._rests.get(member.key, (0.0, 0.0))
+            asked_at = self._clock.now()
+            if member.policy.excluded or asked_at < rest_until:
+                return
+            try:
+                status = await self._pbx.status(member.key)
+            except LinkError as error:
+                rest = min(max(rested * 2, _FIRST_REST_S), _LONGEST_REST_S)
+                self._rests[member.key] = (self._clock.now() + rest, rest)
+                member.trouble("3cx", f"{error} ({error.cure})" if error.cure else str(error))
+            else:
+                if self._rests.pop(member.key, None):
+                    member.trouble("3cx", "")
+                self.on_seen(member, StatusSeen(status, asked_at))
+        finally:
+            self._free.release()

@@ -1,0 +1,70 @@
+"""Who is served: the people of the config, and what Entra and 3CX call them."""
+
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from presencebridge.core.policy import Policy
+
+
+class Member(msgspec.Struct):
+    """A person. The key is the extension: short, unique, and no name."""
+
+    key: str
+    teams: str
+    """User principal name, mail address or object id, as the config has it."""
+    policy: Policy
+    user: str | None = None
+    """The object id in Entra, once it is known."""
+    name: str = ""
+    troubles: dict[str, str] = {}
+    """What is wrong with this person on either side (`teams`, `3cx`), for people."""
+
+    def trouble(self, side: str, what: str) -> None:
+        """Note what is wrong on a side; an empty text when nothing is any more."""
+        if what:
+            self.troubles[side] = what
+        else:
+            self.troubles.pop(side, None)
+
+
+class People:
+    """Everybody, to be found by whatever name somebody has for them."""
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._by_key = {member.key: member for member in members}
+        self._by_user: dict[str, Member] = {}
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter(self._by_key.values())
+
+    def __len__(self) -> int:
+        return len(self._by_key)
+
+    def __getitem__(self, key: str) -> Member:
+        return self._by_key[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._by_key
+
+    def identify(self, member: Member, user: str, name: str) -> None:
+        """Entra said who this is."""
+        member.user, member.name = user, name
+        member.trouble("teams", "")
+        self._by_user[user] = member
+
+    def of_user(self, user: str) -> Member | None:
+        return self._by_user.get(user)
+
+    def users(self) -> tuple[str, ...]:
+        """Object ids of everybody whose presence is to be followed."""
+        return tuple(user for user, member in self._by_user.items() if not member.policy.excluded)
+
+    def find(self, name: str) -> Member | None:
+        """By extension, Teams name, object id or display name, whatever the case."""
+        wanted = name.casefold()
+        for member in self:
+            names = (member.key, member.teams, member.user or "", member.name)
+            if wanted in (known.casefold() for known in names if known):
+                return member
+        return None

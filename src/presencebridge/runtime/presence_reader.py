@@ -1,0 +1,131 @@
+"""Reads presence from Graph: everybody at intervals, and at once whoever's answer is awaited."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from presencebridge import metrics
+from presencebridge.core.events import PresenceSeen, Source
+from presencebridge.core.model import Presence
+from presencebridge.errors import LinkError, TryAgain
+from presencebridge.runtime.links import Link
+from presencebridge.runtime.people import Member, People
+from presencebridge.runtime.ports import Clock, Teams
+
+_GATHER_S: Final = 0.2
+"""Questions that come within this time are asked together."""
+_FIRST_RETRY_S: Final = 1.0
+_LONGEST_RETRY_S: Final = 30.0
+_DELIVERED_WITHIN_S: Final = 90.0
+"""Graph delivers within a minute: https://learn.microsoft.com/graph/api/resources/subscription"""
+
+
+class PresenceReader:
+    """Whoever is asked for is read until it works; many are read in one request."""
+
+    def __init__(
+        self, people: People, teams: Teams, link: Link, clock: Clock, group: int, every_s: float
+    ) -> None:
+        self._people = people
+        self._teams = teams
+        self._link = link
+        self._clock = clock
+        self._group = group
+        self._every_s = every_s
+        self._wanted: dict[str, float] = {}
+        """When each person is to be read, by object id."""
+        self._changed = asyncio.Event()
+        self._last: dict[str, Presence] = {}
+        self._drifted: dict[str, float] = {}
+        self.beat_at = clock.now()
+        """When the last round began: the sign of life."""
+        self.on_seen: Callable[[Member, PresenceSeen], None] = lambda _member, _event: None
+        self.on_silence: Callable[[list[str]], None] = lambda _users: None
+        """Called with those whose changes a read found and no notification told."""
+
+    def want(self, member: Member, not_before: float) -> None:
+        """Read this person, not before the time given."""
+        if member.user is not None and not member.policy.excluded:
+            old = self._wanted.get(member.user)
+            # An earlier question does not answer a later one, so the later time stands; it is never far.
+            self._wanted[member.user] = not_before if old is None else max(old, not_before)
+            self._changed.set()
+
+    def want_all(self) -> None:
+        """Read everybody now."""
+        now = self._clock.now()
+        for user in self._people.users():
+            self._wanted.setdefault(user, now)
+        self._changed.set()
+
+    def notified(self, member: Member, presence: Presence) -> None:
+        """A notification came; whatever a read found before it was only early."""
+        if member.user is not None:
+            self._last[member.user] = presence
+            self._drifted.pop(member.user, None)
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        failures = 0
+        all_at = self._clock.now()
+        while True:
+            now = self.beat_at = self._clock.now()
+            if now >= all_at:
+                self._check_silence(now)
+                self.want_all()
+                all_at = now + self._every_s
+            due = [user for user, at in self._wanted.items() if at <= now][: self._group]
+            if not due:
+                await self._wait(min([all_at, *self._wanted.values()]) - now)
+                continue
+            try:
+                await self._read(due)
+            except LinkError as error:
+                metrics.READS.labels("teams", type(error).__name__).inc()
+                self._link.failed(error)
+                wait = min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S)
+                await asyncio.sleep(max(wait, error.after_s or 0.0) if isinstance(error, TryAgain) else wait)
+                failures += 1
+            else:
+                metrics.READS.labels("teams", "done").inc()
+                self._link.connected()
+                failures = 0
+
+    async def _wait(self, seconds: float) -> None:
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                await self._changed.wait()
+                await asyncio.sleep(_GATHER_S)
+
+    async def _read(self, users: list[str]) -> None:
+        asked_at = self._clock.now()
+        found = {read.id: read for read in await self._teams.presences(users)}
+        metrics.LAST_SEEN.labels("teams_read").set(self._clock.now())
+        for user in users:
+            if self._wanted.get(user, asked_at) <= asked_at:
+                self._wanted.pop(user, None)
+            member = self._people.of_user(user)
+            read = found.get(user)
+            if member is None:
+                continue
+            if read is None:
+                member.trouble("teams", "Graph does not tell this person's presence")
+                continue
+            member.trouble("teams", "")
+            presence = Presence(read.availability, read.activity)
+            last = self._last.get(user)
+            if last is not None and not last.same_as(presence):
+                self._drifted.setdefault(user, asked_at)
+            self._last[user] = presence
+            event = PresenceSeen(presence, Source.READ, asked_at, read.sequence_number)
+            self.on_seen(member, event)
+
+    def _check_silence(self, now: float) -> None:
+        silent = [user for user, since in self._drifted.items() if now - since > _DELIVERED_WITHIN_S]
+        if silent:
+            metrics.DRIFT.inc(len(silent))
+            for user in silent:
+                del self._drifted[user]
+            self.on_silence(silent)

@@ -1,0 +1,91 @@
+"""One ASGI application on one address: how every listener of this project is started and stopped."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import uvicorn
+
+_STOP_WITHIN_S = 2  # open event streams would otherwise hold the stop for ever
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its own signal handling: signals belong to the program, not to a listener."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class Listener:
+    """Serves an application while its `async with` block runs.
+
+    Port 0 takes a free one; `url` and `port` tell which, once the block is entered. With `certificate`
+    and `key` (PEM files) it speaks HTTPS. Raises `OSError` where the address can't be had.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        date_header: bool = True,
+    ) -> None:
+        self._socket = _listen(host, port)
+        self.host = host
+        self.port: int = self._socket.getsockname()[1]
+        shown = f"[{host}]" if ":" in host else host
+        self.url = f"{'https' if certificate else 'http'}://{shown}:{self.port}"
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=date_header,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_STOP_WITHIN_S,
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
+            )
+        )
+        self._tasks = asyncio.TaskGroup()
+
+    async def __aenter__(self) -> Self:
+        await self._tasks.__aenter__()
+        serving = self._tasks.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started and not serving.done():
+            await asyncio.sleep(0.001)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        # The server is told to end by itself, so the group waits for it and cancels nothing.
+        await self._tasks.__aexit__(None, None, None)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Named, or asyncio does not switch off Nagle's delay: 40 ms on every answer after the first.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(1024)
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    return sock

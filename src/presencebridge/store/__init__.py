@@ -1,0 +1,1 @@
+"""Where state and live claims outlast the process. No history is kept here, by design."""

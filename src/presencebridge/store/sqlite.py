@@ -1,0 +1,134 @@
+"""SQLite with one writer thread: whatever waits is written in one transaction.
+
+Only what a restart must not lose is kept: for each person the current claims, the spell and the pause.
+"""
+
+import asyncio
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Self
+
+import msgspec
+
+from presencebridge.core.model import State
+
+_SCHEMA: Final = (
+    # 1
+    """CREATE TABLE person (key TEXT PRIMARY KEY, state BLOB NOT NULL) STRICT, WITHOUT ROWID""",
+)
+_MOST_IN_ONE_COMMIT: Final = 200
+
+_Job = tuple[str, bytes | None, "asyncio.Future[None]", asyncio.AbstractEventLoop]
+
+
+class StoreError(OSError):
+    """The state could not be read or written."""
+
+
+class SqliteStore:
+    """State by person's key, in `presencebridge.sqlite` inside the state folder (mode 0600)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "presencebridge.sqlite"
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._write, name="store", daemon=True)
+        self._encode = msgspec.json.Encoder().encode
+        self._connection = self._open(folder)
+
+    def _open(self, folder: Path) -> sqlite3.Connection:
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.touch(mode=0o600)
+            connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version > len(_SCHEMA):
+                raise StoreError(f"{self._path} is of a newer version: install that, or move the file away")
+            for number, change in enumerate(_SCHEMA[version:], version + 1):
+                connection.execute(change)
+                connection.execute(f"PRAGMA user_version = {number}")
+        except (OSError, sqlite3.Error) as error:
+            raise StoreError(f"{self._path} can't be used: {error}") from error
+        return connection
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._jobs.put(None)
+        self._thread.join()
+        self._connection.close()
+
+    def load(self) -> dict[str, State]:
+        """Everybody's state. What can't be read is left out: it is found again by looking at both sides."""
+        decode = msgspec.json.Decoder(State).decode
+        states = {}
+        try:
+            for key, blob in self._connection.execute("SELECT key, state FROM person"):
+                with contextlib.suppress(msgspec.DecodeError):
+                    states[key] = decode(blob)
+        except sqlite3.Error as error:
+            raise StoreError(f"{self._path} can't be read: {error}") from error
+        return states
+
+    async def save(self, key: str, state: State) -> None:
+        """Return when the state is on the disk. Raises `StoreError`."""
+        await self._submit(key, self._encode(state))
+
+    async def forget(self, keys: Iterable[str]) -> None:
+        """Delete the state of people who are not served any more."""
+        for key in keys:
+            await self._submit(key, None)
+
+    async def _submit(self, key: str, blob: bytes | None) -> None:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._jobs.put((key, blob, done, loop))
+        await done
+
+    def _write(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            jobs = [job]
+            with contextlib.suppress(queue.Empty):
+                while len(jobs) < _MOST_IN_ONE_COMMIT and (more := self._jobs.get_nowait()) is not None:
+                    jobs.append(more)
+                if len(jobs) < _MOST_IN_ONE_COMMIT:
+                    self._jobs.put(None)  # the None just taken says that this is the last round
+            error = self._commit(jobs)
+            for _, _, done, loop in jobs:
+                loop.call_soon_threadsafe(_finish, done, error)
+
+    def _commit(self, jobs: list[_Job]) -> StoreError | None:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN")
+            for key, blob, _, _ in jobs:
+                if blob is None:
+                    connection.execute("DELETE FROM person WHERE key = ?", (key,))
+                else:
+                    connection.execute(
+                        "INSERT INTO person VALUES (?, ?)"
+                        " ON CONFLICT (key) DO UPDATE SET state = excluded.state",
+                        (key, blob),
+                    )
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with contextlib.suppress(sqlite3.Error):
+                connection.execute("ROLLBACK")
+            return StoreError(f"{self._path} can't be written: {error}")
+        return None
+
+
+def _finish(done: asyncio.Future[None], error: StoreError | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

@@ -1,0 +1,189 @@
+"""The operator's listener: page, API, health and metrics. On loopback unless the config says otherwise."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from importlib import resources
+from typing import Any, Final, Protocol
+
+import jinja2
+import msgspec
+from prometheus_client import generate_latest
+from sse_starlette import EventSourceResponse
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from presencebridge import metrics
+from presencebridge.runtime.journal import Journal
+from presencebridge.web import views
+
+_PING_S: Final = 15
+_AT_MOST_EVERY_S: Final = 0.25
+
+_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+
+class Site(Protocol):
+    """What the pages are about."""
+
+    journal: Journal
+
+    def overview(self) -> views.Overview: ...
+    def person(self, name: str) -> views.PersonPage | None: ...
+    def pause(self, name: str, seconds: float | None) -> bool: ...
+    def resume(self, name: str) -> bool: ...
+    def refresh(self) -> None: ...
+    @property
+    def alive(self) -> bool: ...
+
+
+def operator_app(site: Site, hosts: list[str]) -> ASGIApp:
+    """The application. `hosts` are the names under which it may be addressed (against DNS rebinding)."""
+    pages = _Pages(site)
+    routes = [
+        Route("/", pages.page),
+        Route("/rows", pages.rows),
+        Route("/static/{name}", pages.static),
+        Route("/livez", pages.livez),
+        Route("/readyz", pages.readyz),
+        Route("/metrics", pages.metrics),
+        Route("/api/people", pages.people),
+        Route("/api/people/{person}", pages.person),
+        Route("/api/people/{person}/pause", pages.pause, methods=["POST"]),
+        Route("/api/people/{person}/resume", pages.resume, methods=["POST"]),
+        Route("/api/refresh", pages.refresh, methods=["POST"]),
+        Route("/api/events", pages.events),
+    ]
+    return Starlette(
+        routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
+    )
+
+
+class _Pages:
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        folder = resources.files("presencebridge.web")
+        loader = jinja2.FunctionLoader(lambda name: (folder / "templates" / name).read_text("utf-8"))
+        self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+        self._static = {
+            name: ((folder / "static" / name).read_bytes(), kind)
+            for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css"))
+        }
+
+    async def page(self, _request: Request) -> Response:
+        return self._html("page.html")
+
+    async def rows(self, _request: Request) -> Response:
+        return self._html("rows.html")
+
+    async def static(self, request: Request) -> Response:
+        found = self._static.get(request.path_params["name"])
+        if found is None:
+            return Response(status_code=404)
+        return Response(found[0], media_type=found[1], headers=_HEADERS)
+
+    async def livez(self, _request: Request) -> Response:
+        alive = self._site.alive
+        return PlainTextResponse("ok\n" if alive else "no progress\n", 200 if alive else 503)
+
+    async def readyz(self, _request: Request) -> Response:
+        overview = self._site.overview()
+        lines = [
+            f"{link.name}: {link.state}" + (f": {link.reason}" if link.reason else "")
+            for link in overview.links
+        ]
+        return PlainTextResponse("\n".join(lines) + "\n", 200 if overview.ready else 503)
+
+    async def metrics(self, _request: Request) -> Response:
+        overview = self._site.overview()
+        for link in overview.links:
+            metrics.LINK_UP.labels(link.name).set(link.state in ("connected", "degraded"))
+        conditions = [person.condition for person in overview.people]
+        for condition in ("in step", "working", "waiting", "trouble", "paused", "excluded"):
+            metrics.PEOPLE.labels(condition).set(conditions.count(condition))
+        return Response(generate_latest(metrics.REGISTRY), media_type="text/plain; version=0.0.4")
+
+    async def people(self, _request: Request) -> Response:
+        return _json(self._site.overview())
+
+    async def person(self, request: Request) -> Response:
+        page = self._site.person(request.path_params["person"])
+        return _unknown() if page is None else _json(page)
+
+    async def pause(self, request: Request) -> Response:
+        body = await _order(request)
+        if body is None:
+            return _json({"error": 'send a JSON object, such as {} or {"seconds": 3600}'}, 400)
+        seconds = body.get("seconds")
+        if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+            return _json({"error": "seconds has to be a number above 0"}, 400)
+        return _done(self._site.pause(request.path_params["person"], seconds))
+
+    async def resume(self, request: Request) -> Response:
+        if await _order(request) is None:
+            return _json({"error": "send a JSON object: {}"}, 400)
+        return _done(self._site.resume(request.path_params["person"]))
+
+    async def refresh(self, request: Request) -> Response:
+        if await _order(request) is None:
+            return _json({"error": "send a JSON object: {}"}, 400)
+        self._site.refresh()
+        return Response(status_code=202)
+
+    async def events(self, _request: Request) -> Response:
+        return EventSourceResponse(self._follow(), ping=_PING_S, headers={"X-Accel-Buffering": "no"})
+
+    async def _follow(self) -> AsyncIterator[dict[str, Any]]:
+        """`decision` for each entry, `changed` when a page should be drawn anew."""
+        async with self._site.journal.follow() as entries:
+            yield {"event": "changed", "data": "{}"}
+            while True:
+                batch = [await entries.get()]
+                await asyncio.sleep(_AT_MOST_EVERY_S)
+                while not entries.empty():
+                    batch.append(entries.get_nowait())
+                for entry in filter(None, batch):
+                    yield {"event": "decision", "data": msgspec.json.encode(views.story(entry)).decode()}
+                yield {"event": "changed", "data": "{}"}
+
+    def _html(self, template: str) -> Response:
+        html = self._templates.get_template(template).render(overview=self._site.overview())
+        return Response(html, media_type="text/html", headers=_HEADERS)
+
+
+async def _order(request: Request) -> dict[str, Any] | None:
+    """The body of an order. Only JSON counts: another site's page can't send that to us."""
+    if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        return None
+    try:
+        body = msgspec.json.decode(await request.body())
+    except msgspec.DecodeError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _json(value: object, status: int = 200) -> Response:
+    return Response(
+        msgspec.json.encode(value),
+        status,
+        media_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+
+
+def _done(found: bool) -> Response:
+    return Response(status_code=204) if found else _unknown()
+
+
+def _unknown() -> Response:
+    return _json({"error": "nobody here by that name; /api/people lists everybody"}, 404)

@@ -1,0 +1,135 @@
+"""PURE: from what is known to what a page or an API shows."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import msgspec
+
+from presencebridge import words
+from presencebridge.core.model import Presence, State
+from presencebridge.runtime.journal import Entry
+from presencebridge.runtime.links import LinkReport
+from presencebridge.runtime.people import Member
+
+
+class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What we hold on one side."""
+
+    value: str
+    since: str
+    until: str | None = None
+    before: str | None = None
+
+
+class PersonView(msgspec.Struct, frozen=True):
+    """A person at a glance."""
+
+    extension: str
+    teams_name: str
+    name: str
+    condition: str
+    """in step, working, waiting, paused or excluded"""
+    teams: str | None
+    """What Teams shows, as availability/activity."""
+    status: str | None
+    legs: list[str] | None
+    in_call: bool
+    teams_claim: Claim | None
+    status_claim: Claim | None
+    holding: str
+    trouble: list[str]
+    paused_until: str | None = None
+
+
+class Story(msgspec.Struct, frozen=True):
+    """One thing that happened to a person: what was seen, and what followed."""
+
+    at: str
+    seen: str
+    did: list[str]
+    person: str = ""
+
+
+class PersonPage(msgspec.Struct, frozen=True):
+    """A person in full: the answer to why."""
+
+    person: PersonView
+    why: list[Story]
+
+
+class LinkView(msgspec.Struct, frozen=True):
+    name: str
+    state: str
+    since: str
+    reason: str
+    cure: str
+
+
+class Overview(msgspec.Struct, frozen=True):
+    """Everybody, and every link."""
+
+    ready: bool
+    dry_run: bool
+    links: list[LinkView]
+    people: list[PersonView]
+
+
+def person(member: Member, state: State) -> PersonView:
+    teams, status = state.teams_claim, state.status_claim
+    trouble = [*member.troubles.values()]
+    for write in (state.teams_write, state.status_write):
+        if write.trouble and write.trouble not in trouble:
+            trouble.append(write.trouble)
+    return PersonView(
+        extension=member.key,
+        teams_name=member.teams,
+        name=member.name or member.teams,
+        condition=_condition(member, state),
+        teams=_pair(state.shown),
+        status=state.status,
+        legs=None if state.legs is None else [leg.value for leg in state.legs],
+        in_call=state.call_since is not None,
+        teams_claim=Claim(str(teams.pair), clock(teams.since), clock(teams.until), _pair(teams.before))
+        if teams
+        else None,
+        status_claim=Claim(status.value, clock(status.since), before=status.before) if status else None,
+        holding=words.holding(state),
+        trouble=trouble,
+        paused_until=clock(state.paused_until) if state.paused_until is not None else None,
+    )
+
+
+def _condition(member: Member, state: State) -> str:
+    if member.policy.excluded:
+        return "excluded"
+    if state.paused:
+        return "paused"
+    if member.troubles or state.teams_write.trouble or state.status_write.trouble:
+        return "trouble"
+    if state.teams_write.doing or state.status_write.doing:
+        return "working"
+    if state.shown is None or state.status is None or state.legs is None:
+        return "waiting"
+    return "in step"
+
+
+def person_page(member: Member, state: State, entries: Iterable[Entry]) -> PersonPage:
+    return PersonPage(person(member, state), [story(entry) for entry in entries])
+
+
+def story(entry: Entry) -> Story:
+    did = [words.said(command) for command in entry.said]
+    return Story(clock(entry.at), words.seen(entry.seen), did, entry.person)
+
+
+def link(report: LinkReport) -> LinkView:
+    return LinkView(report.name, report.state.value, clock(report.since), report.reason, report.cure)
+
+
+def clock(at: float) -> str:
+    """A time as ISO 8601, in UTC, to the second."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _pair(presence: Presence | None) -> str | None:
+    return None if presence is None else str(presence)

@@ -1,0 +1,82 @@
+"""The webhook: the one thing that strangers can reach. It takes in and answers; it never tells.
+
+https://learn.microsoft.com/graph/change-notifications-delivery-webhooks
+"""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_LARGEST_BODY: Final = 4_000_000
+"""A full batch of Graph's is far smaller: 650 items of 3 kB are 2 MB."""
+_LONGEST_TOKEN: Final = 4096
+
+
+class Webhook:
+    """An ASGI application: `POST` on one path, and nothing else (404)."""
+
+    def __init__(self, path: str, offer: Callable[[bytes], bool], on_too_large: Callable[[], None]) -> None:
+        self._path = path or "/"
+        self._offer = offer
+        self._on_too_large = on_too_large
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        if scope["method"] != "POST" or scope["path"] != self._path:
+            await _answer(send, 404)
+            return
+        token = _validation_token(scope.get("query_string", b""))
+        if token is not None:
+            # Graph's handshake: the token comes back as it is, decoded, as plain text.
+            await _answer(send, 200, token, b"text/plain; charset=utf-8")
+            return
+        body = await _read(receive)
+        if body is None:
+            self._on_too_large()
+            await _answer(send, 202, close=True)
+        elif self._offer(body):
+            await _answer(send, 202)
+        else:
+            await _answer(send, 503)  # Graph sends it again later
+
+
+def _validation_token(query: bytes) -> bytes | None:
+    try:
+        values = parse_qs(query.decode("ascii"), max_num_fields=20).get("validationToken", [])
+    except ValueError:
+        return None
+    if len(values) != 1 or len(values[0]) > _LONGEST_TOKEN:
+        return None
+    return values[0].encode()
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The whole body, None if it is too large or the sender went away."""
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if len(body) > _LARGEST_BODY:
+            return None
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _answer(
+    send: Send, status: int, body: bytes = b"", kind: bytes = b"", *, close: bool = False
+) -> None:
+    headers = [(b"content-length", str(len(body)).encode()), (b"x-content-type-options", b"nosniff")]
+    if kind:
+        headers.append((b"content-type", kind))
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

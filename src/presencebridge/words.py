@@ -1,0 +1,125 @@
+"""PURE: what was seen and decided, in plain words: for the page, `why` and the demo."""
+
+from presencebridge.core.commands import (
+    AnyCommand,
+    ChangeStatus,
+    ClearPresence,
+    Note,
+    ReadPresence,
+    SetPresence,
+)
+from presencebridge.core.events import (
+    AnyEvent,
+    LegsSeen,
+    Paused,
+    PbxLost,
+    PresenceSeen,
+    PresenceWriteFailed,
+    PresenceWritten,
+    Resumed,
+    Source,
+    Started,
+    StatusSeen,
+    StatusWriteFailed,
+    StatusWritten,
+)
+from presencebridge.core.model import Because, LegState, State
+
+_CAUSE = {
+    Because.TEAMS_BUSY: "Teams became busy (rule 1)",
+    Because.TEAMS_FREE: "Teams is free again and the status is ours (rule 2)",
+    Because.TEAMS_FREE_UNCLAIMED: "Teams became free (rule 2, somebody's own status)",
+    Because.IN_CALL: "in a call on 3CX (rule 3)",
+    Because.STATUS_SHOWN: "the 3CX status is shown in Teams",
+    Because.LEASE_RENEWED: "still so: the lease is renewed",
+    Because.CALL_OVER: "the last call is over (rule 4)",
+}
+
+_NOTE = {
+    Because.STATUS_TAKEN: "3CX shows {detail}: it is ours until Teams is free",
+    Because.STATUS_GIVEN_BACK: "3CX is back to {detail}: no longer ours",
+    Because.STATUS_FREED: "3CX is {detail} now",
+    Because.STATUS_LEFT_ALONE: "3CX was {detail}: left alone",
+    Because.STATUS_CHANGED_BY_HAND: "3CX was set to {detail} by somebody else: left alone from here on",
+    Because.STATUS_ALREADY_OURS: "3CX shows {detail} already, and it is ours",
+    Because.SESSION_SET: "Teams accepted {detail}",
+    Because.SESSION_CLEARED: "our {detail} has ended in Teams",
+    Because.LEASE_ENDED: "our {detail} in Teams has ended by itself",
+    Because.ECHO: "Teams shows our own {detail}: that says nothing of the person",
+    Because.WRITE_FAILED: "it did not work: {detail}; it is tried again",
+    Because.IGNORED_BY_PBX: "3CX accepted the change and still shows {detail}; it is tried again",
+    Because.PAUSED: "paused: nothing is written",
+    Because.RESUMED: "resumed",
+    Because.PAUSE_OVER: "the pause is over",
+}
+
+_LOOK = {
+    Because.ECHO_TO_CONFIRM: "Teams still shows what we had set: looking again before believing it",
+    Because.OVERTAKEN: "that was older than what is known: looking again",
+    Because.TO_CONFIRM: "looking again to be sure",
+    Because.SESSION_CLEARED: "looking at what Teams shows without us",
+}
+
+
+def seen(event: AnyEvent) -> str:
+    """What was seen."""
+    match event:
+        case PresenceSeen():
+            how = "was notified" if event.source is Source.NOTIFICATION else "was read"
+            return f"Teams {how}: {event.presence}"
+        case StatusSeen():
+            return f"3CX status was read: {event.status}"
+        case LegsSeen():
+            return f"3CX calls were read: {legs(event.legs)}"
+        case PresenceWritten():
+            return "Teams carried out our " + ("clearPresence" if event.cleared else "setPresence")
+        case PresenceWriteFailed() | StatusWriteFailed():
+            return f"a write failed: {event.reason}"
+        case StatusWritten():
+            if not event.wrote:
+                return f"3CX status just before writing: {event.before}; nothing was written"
+            return f"3CX status was {event.before}, we wrote, and it reads {event.after}"
+        case Paused():
+            return "an operator paused this person"
+        case Resumed():
+            return "an operator resumed this person"
+        case PbxLost():
+            return "the link to 3CX went down"
+        case Started():
+            return "the service started"
+        case _:
+            return "the time came"
+
+
+def said(command: AnyCommand) -> str:
+    """What was done about it, and why."""
+    match command:
+        case SetPresence():
+            return f"set Teams to {command.pair} for {command.lease_s // 60} min: {_CAUSE[command.because]}"
+        case ClearPresence():
+            return f"end our {command.pair} in Teams: {_CAUSE[command.because]}"
+        case ChangeStatus():
+            expected = " or ".join(command.expected)
+            return f"set 3CX from {expected} to {command.wanted}: {_CAUSE[command.because]}"
+        case ReadPresence():
+            return _LOOK[command.because]
+        case Note():
+            return _NOTE[command.because].format(detail=command.detail)
+
+
+def legs(states: tuple[LegState, ...] | None) -> str:
+    if states is None:
+        return "unknown"
+    return ", ".join(states) if states else "no call"
+
+
+def holding(state: State) -> str:
+    """What of a person is ours right now."""
+    claims = []
+    if state.teams_claim:
+        claims.append(f"Teams {state.teams_claim.pair}")
+    if state.status_claim:
+        claim = state.status_claim
+        unsure = "" if claim.confirmed else ", being set"
+        claims.append(f"3CX {claim.value} (was {claim.before}{unsure})")
+    return "; ".join(claims) or "nothing"
