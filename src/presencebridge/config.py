@@ -150,11 +150,13 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         return person.exclude or bool(left_alone & {person.teams.casefold(), person.extension.casefold()})
 
 
-_SECTIONS: Final[dict[str, Any]] = {
+_SECRETS: Final = ("client_secret", "secret", "password")
+
+_SECTIONS: Final[dict[str, type[_Section]]] = {
     "teams": Teams,
     "pbx": Pbx,
     "people": People,
-    "person": tuple[Person, ...],
+    "person": Person,
     "policy": PolicySection,
     "operator": Operator,
     "state": StateSection,
@@ -171,7 +173,9 @@ def load(path: Path) -> Config:
             known = ", ".join(_SECTIONS)
             problems.append(Problem(f"[{name}]", "no such section", f"known sections: {known}"))
     for name, kind in _SECTIONS.items():
-        if name in raw:
+        if name in raw and name == "person":
+            sections[name] = _people(raw[name], problems)
+        elif name in raw:
             sections[name] = _section(name, raw[name], kind, problems)
         elif name in {"teams", "pbx"}:
             problems.append(Problem(f"[{name}]", "the section is missing", f"add [{name}]; see the README"))
@@ -198,32 +202,49 @@ def _read(path: Path) -> dict[str, Any]:
     raise Misconfigured([problem])
 
 
-_T = TypeVar("_T")
+_S = TypeVar("_S", bound=_Section)
 
 
-def _section(name: str, raw: Any, kind: type[_T], problems: list[Problem]) -> _T | None:
-    """One section as its struct, or None with a problem for each field that is wrong."""
-    if isinstance(raw, dict):
-        for secret in ("client_secret", "secret", "password"):
-            if secret in raw:
-                what = "a secret stands in the config"
-                cure = f"write it into a file of mode 0600 and name that with {secret}_file"
-                problems.append(Problem(f"[{name}] {secret}", what, cure))
-                return None
-    try:
-        return msgspec.convert(raw, kind, str_keys=True, dec_hook=_path)
-    except msgspec.ValidationError as error:
-        where, what = f"[{name}]", str(error)
-        at = re.search(r" - at `\$(?P<path>.*)`$", what)
-        if at:
-            where, what = f"[{name}] {at['path'].lstrip('.')}", what[: at.start()]
-        unknown = re.search(r"unknown field `(.*)`", what)
-        cure = "mend the value"
-        if unknown:
-            fields = kind if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else Person
-            cure = f"known words here: {', '.join(fields.__struct_fields__)}"
-        problems.append(Problem(where, what, cure))
+def _section(name: str, raw: Any, kind: type[_S], problems: list[Problem]) -> _S | None:
+    """One section as its struct, or None with a problem for each word that is wrong."""
+    return _struct(f"[{name}]", raw, kind, problems)
+
+
+def _people(raw: Any, problems: list[Problem]) -> tuple[Person | None, ...]:
+    if not isinstance(raw, list):
+        problems.append(
+            Problem("[person]", "is not a list", "each person is a [[person]], in double brackets")
+        )
+        return ()
+    return tuple(_struct(f"[[person]] {number}", one, Person, problems) for number, one in enumerate(raw, 1))
+
+
+def _struct(where: str, raw: Any, kind: type[_S], problems: list[Problem]) -> _S | None:
+    if not isinstance(raw, dict):
+        problems.append(Problem(where, "is not a section", f"write {where} and its words below it"))
         return None
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    found: dict[str, Any] = {}
+    known_problems = len(problems)
+    for word, value in raw.items():
+        if word in _SECRETS:
+            cure = "write it into a file of mode 0600 and name that with client_secret_file"
+            problems.append(Problem(f"{where} {word}", "a secret stands in the config", cure))
+        elif word not in fields:
+            cure = f"known words here: {', '.join(fields)}"
+            problems.append(Problem(f"{where} {word}", "no such word", cure))
+        elif kind is Teams and word == "webhook":
+            found[word] = _struct("[teams.webhook]", value, Webhook, problems)
+        else:
+            try:
+                found[word] = msgspec.convert(value, fields[word].type, str_keys=True, dec_hook=_path)
+            except msgspec.ValidationError as error:
+                what = str(error).partition(" - at `")[0]
+                problems.append(Problem(f"{where} {word}", what, "mend the value"))
+    for word, field in fields.items():
+        if field.required and word not in raw:
+            problems.append(Problem(f"{where} {word}", "is missing", f"add a line {word} = ..."))
+    return kind(**found) if len(problems) == known_problems else None
 
 
 def _path(kind: type, value: object) -> object:
@@ -403,12 +424,15 @@ def _check_policy(config: Config) -> list[Problem]:
         problems += _check_pair_row(row, pair)
     if problems:
         return problems
-    policy = _policy(section)
-    takes = {status for status in policy.status_for.values() if status not in (NO_CHANGE, AVAILABLE)}
-    if takes and AVAILABLE not in policy.status_for.values():
-        cure = 'add a row such as "Available" = "Available"'
-        what = f"nothing would ever take {', '.join(sorted(takes))} back"
-        problems.append(Problem("[policy.teams_to_3cx]", what, cure))
+    for preset in dict.fromkeys(
+        [section.preset, *(person.preset for person in config.person if person.preset)]
+    ):
+        policy = _policy(replace(section, preset=preset))
+        takes = {status for status in policy.status_for.values() if status not in (NO_CHANGE, AVAILABLE)}
+        if takes and AVAILABLE not in policy.status_for.values():
+            cure = 'add a row such as "Available" = "Available"'
+            what = f"with the preset {preset}, nothing would ever take {', '.join(sorted(takes))} back"
+            problems.append(Problem("[policy.teams_to_3cx]", what, cure))
     return problems
 
 

@@ -100,11 +100,16 @@ def said(command: AnyCommand) -> str:
             return f"end our {command.pair} in Teams: {_CAUSE[command.because]}"
         case ChangeStatus():
             expected = " or ".join(command.expected)
-            return f"set 3CX from {expected} to {command.wanted}: {_CAUSE[command.because]}"
+            return f"if 3CX shows {expected}, set it to {command.wanted}: {_CAUSE[command.because]}"
         case ReadPresence():
             return _LOOK[command.because]
         case Note():
             return _NOTE[command.because].format(detail=command.detail)
+
+
+def is_deed(command: AnyCommand) -> bool:
+    """Whether something is done or settled, and not only looked at."""
+    return not isinstance(command, ReadPresence) and command.because is not Because.ECHO
 
 
 def legs(states: tuple[LegState, ...] | None) -> str:

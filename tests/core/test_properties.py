@@ -110,10 +110,10 @@ ACTS = {
 
 @pytest.mark.parametrize("policy", [SEED, MANUAL_WINS], ids=["seed", "manual wins"])
 def test_every_sequence_of_acts_ends_where_a_fair_person_would_have_put_both_sides(policy):
-    """All sequences of four acts; each is checked after each of its acts, with at most one write a side."""
+    """All sequences of five acts; each is checked after each of its acts, with at most one write a side."""
 
     def explore(world: World, fair: FairPerson, acts: tuple[str, ...]) -> int:
-        if len(acts) == 4:
+        if len(acts) == 5:
             return 1
         days = 0
         for name, act in ACTS.items():
@@ -127,6 +127,7 @@ def test_every_sequence_of_acts_ends_where_a_fair_person_would_have_put_both_sid
             assert after.status == expected.status, story
             assert (after.session is not None) == after.in_call(), story
             assert after.session is not None or after.shown() == after.without_us(), story
+            assert (after.state.status_claim is not None) == expected.ours, story
             assert after.writes(PBX) - before[0] <= 1, story
             assert after.writes(TEAMS) - before[1] <= 1, story
             days += explore(after, expected, (*acts, name))
@@ -134,7 +135,7 @@ def test_every_sequence_of_acts_ends_where_a_fair_person_would_have_put_both_sid
 
     world = World(policy)
     world.run(10)
-    assert explore(world, FairPerson(world), ()) == len(ACTS) ** 4
+    assert explore(world, FairPerson(world), ()) == len(ACTS) ** 5
 
 
 # Days with faults ---------------------------------------------------------------------------------
@@ -210,6 +211,10 @@ class Day(RuleBasedStateMachine):
     def a_notification_is_lost_doubled_or_late(self, comes):
         self.world.faults.notices.append(comes)
 
+    @rule(seconds=st.sampled_from([0.0, 1.0, 3.0]))
+    def graph_lags(self, seconds):
+        self.world.lag_s = seconds
+
     @rule()
     def the_link_to_3cx_goes_or_comes(self):
         if self.world.pbx_up:
@@ -259,7 +264,7 @@ class Day(RuleBasedStateMachine):
 
 TestDay = Day.TestCase
 TestDay.settings = settings(
-    max_examples=250, stateful_step_count=25, suppress_health_check=list(HealthCheck), deadline=None
+    max_examples=600, stateful_step_count=30, suppress_health_check=list(HealthCheck), deadline=None
 )
 
 
@@ -305,7 +310,7 @@ def test_without_faults_each_act_causes_at_most_one_write_a_side(day, policy):
     check_at_rest(world)
 
 
-@settings(max_examples=200)
+@settings(max_examples=400)
 @given(
     days,
     st.data(),
@@ -349,18 +354,22 @@ def test_a_crash_at_any_point_leads_to_the_same_end(day, data, policy):
     assert crashed.end_state() == twin.end_state()
 
 
-@settings(max_examples=200)
+@settings(max_examples=500)
 @given(days, st.data(), st.sampled_from([SEED, MANUAL_WINS, MIRROR, CALLS_ONLY]))
-def test_lost_doubled_late_and_reordered_notifications_change_nothing_but_the_delay(day, data, policy):
+def test_lost_doubled_late_and_reordered_notifications_and_slow_reads_change_nothing_but_the_delay(
+    day, data, policy
+):
     """Not even the number of writes. Each act is seen before the next, by a notification or by a read."""
-    disturbed, twin = World(policy), World(policy)
+    disturbed, twin = World(policy, tie="client"), World(policy, tie="client")
+    disturbed.lag_s = data.draw(st.sampled_from([0.0, 1.5, 3.5]))
+    disturbed.numbered = data.draw(st.booleans())
     for act in day:
-        disturbed.faults.notices = [
-            data.draw(st.lists(st.sampled_from([0.2, 3.0, 50.0, 290.0, 900.0]), max_size=4))
-        ]
+        comes = st.lists(st.sampled_from([0.2, 3.0, 50.0, 290.0, 900.0]), max_size=4)
+        disturbed.faults.notices = [data.draw(comes)]
+        disturbed.faults.read_delay_s = data.draw(st.lists(delays, max_size=4))
         for world in (disturbed, twin):
             perform(world, act)
-            world.run(RECONCILE_S + 20)
+            world.run(RECONCILE_S + 40)
             world.faults.notices = []
     for world in (disturbed, twin):
         world.come_to_rest()

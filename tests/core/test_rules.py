@@ -439,6 +439,12 @@ def test_a_status_that_was_asked_before_our_write_ended_says_nothing():
     assert book.state.status_claim is not None
 
 
+def test_a_status_that_is_seen_while_we_write_is_not_taken_for_somebodys_own():
+    book = at_rest(MIRROR).feed(teams(DND)).expect(take(OUT_OF_OFFICE)).feed(status(OUT_OF_OFFICE)).expect()
+    book.feed(wrote(AVAILABLE, OUT_OF_OFFICE), teams(FREE)).expect(give_back(OUT_OF_OFFICE))
+    book.feed(status(AVAILABLE)).expect().notes()
+
+
 def test_a_status_that_was_overtaken_by_a_newer_one_says_nothing():
     book = taken()
     book.now += 2
@@ -557,6 +563,14 @@ def test_a_renewal_that_fails_is_tried_again_and_may_have_lengthened_the_lease()
     book.wait(2).expect(lambda now: look_after_session()(now - 1))
 
 
+def test_a_renewal_may_have_lengthened_the_lease_until_it_is_known_to_have_failed():
+    book = in_call().wait(150).expect(renew())
+    book.now += 10
+    book.feed(PresenceWriteFailed("down", 3600)).expect().wait(299).expect().wait(1).expect(
+        look_after_session()
+    )
+
+
 def test_a_clearing_that_never_works_ends_with_the_lease():
     book = in_call().feed(legs()).expect(clear()).feed(PresenceWriteFailed("down", 3600)).expect()
     book.wait(299).expect().wait(1).expect(look_after_session()).notes(Because.LEASE_ENDED)
@@ -667,6 +681,12 @@ def test_a_custom_table_does_what_it_says_and_gives_back_what_was_there():
     book = at_rest(policy, on_3cx=CUSTOM_1).feed(teams(MEETING)).expect(take(CUSTOM_2, (AVAILABLE, CUSTOM_1)))
     book.feed(wrote(CUSTOM_1, CUSTOM_2), legs(CONNECTED)).expect()  # calls are not in this table
     book.feed(teams("Away/Away")).expect(give_back(CUSTOM_2, to=CUSTOM_1))
+
+
+def test_what_is_given_back_is_what_the_write_found():
+    policy = replace(CUSTOM, status_for={"busy": CUSTOM_2, "*": AVAILABLE}, takes_from=(AVAILABLE, CUSTOM_1))
+    book = play(policy).feed(Started(), legs(), teams(MEETING)).expect(take(CUSTOM_2, (AVAILABLE, CUSTOM_1)))
+    book.feed(wrote(CUSTOM_1, CUSTOM_2), teams("Away/Away")).expect(give_back(CUSTOM_2, to=CUSTOM_1))
 
 
 # Direction, pause, exclusion ----------------------------------------------------------------------

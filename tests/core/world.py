@@ -90,7 +90,10 @@ class World:
         self.session: Presence | None = None
         self.session_at = self.session_ends = self.now
         self.graph_up = True
+        self.numbered = True
         self._sequence, self._notified = 0, self.shown()
+        self.lag_s = 0.0
+        self._shown_since = [(0.0, self._notified, 0)]
         # 3CX
         self.status, self.by_hand, self.murky = "Available", True, False
         self.ever_by_hand = False
@@ -115,6 +118,7 @@ class World:
     def fork(self) -> World:
         """A second world that goes its own way from here."""
         twin = copy.copy(self)
+        twin._shown_since = list(self._shown_since)
         twin.legs, twin._out, twin._queue = dict(self.legs), set(self._out), list(self._queue)
         twin.wrote, twin.asked, twin.faults = list(self.wrote), list(self.asked), copy.deepcopy(self.faults)
         return twin
@@ -151,6 +155,7 @@ class World:
             return
         self._notified = self.shown()
         self._sequence += 1
+        self._shown_since.append((self.now, self._notified, self._sequence))
         for delay in self.faults.notices.pop(0) if self.faults.notices else (NOTICE_S,):
             self._later(delay, "_notify", self.shown())
 
@@ -315,7 +320,9 @@ class World:
         if not self.graph_up:
             self._want_read(self.now + 5)
             return
-        seen = PresenceSeen(self.shown(), Source.READ, self.now, f"{self._sequence:08}")
+        known = [one for one in self._shown_since if one[0] <= self.now - self.lag_s]
+        _, shown, sequence = known[-1]
+        seen = PresenceSeen(shown, Source.READ, self.now, f"{sequence:08}" if self.numbered else None)
         self._later(self._slowness(), "_answer", life, seen)
 
     def _slowness(self) -> float:
@@ -356,7 +363,7 @@ class World:
     def come_to_rest(self) -> None:
         """All faults are over, and everything is read a few times."""
         self.faults = Faults()
-        self.graph_up = True
+        self.graph_up, self.lag_s = True, 0.0
         if not self.alive:
             self.start()
         if not self.pbx_up:

@@ -1,10 +1,12 @@
 """What all calls have in common, users, batches, limits, faults and the control port."""
 
 import asyncio
+import gzip
+import json
 
 import httpx2
 import pytest
-from graph_bench import ANN, APP, BEN, START, WATCHER, WORLD, Bench, bench, code, wanted
+from graph_bench import ANN, APP, BEN, START, WATCHER, bench, code, wanted
 
 from presencebridge.emulators.clock import Clock
 from presencebridge.emulators.world import User, World
@@ -318,10 +320,27 @@ async def test_the_same_seed_gives_the_same_run():
 
 
 async def test_leaving_the_emulator_ends_its_work_and_lets_errors_through():
-    with pytest.raises(LookupError, match="mine"):
+    with pytest.raises(LookupError, match="mine"):  # noqa: PT012 - the block is what is tested
         async with bench() as b:
             await b.says(BEN, "Busy")
             raise LookupError("mine")
-    assert isinstance(b, Bench)
     assert asyncio.all_tasks() == {asyncio.current_task()}
-    assert WORLD.users
+
+
+async def test_a_compressed_body_is_understood():
+    """Microsoft's SDK for Go sends its bodies so."""
+    async with bench() as b:
+        graph = await b.as_app()
+        body = json.dumps({"sessionId": APP, "availability": "Busy", "activity": "InACall"}).encode()
+        headers = {**graph.headers, "Content-Encoding": "gzip", "Content-Type": "application/json"}
+        path = f"/v1.0/users/{ANN.id}/presence/setPresence"
+        answer = await b.graph.post(path, headers=headers, content=gzip.compress(body))
+        assert answer.status_code == 200, answer.text
+        assert (await b.control.get("/requests")).json()[-1]["body"]["availability"] == "Busy"
+        assert (await b.graph.post(path, headers=headers, content=body)).status_code == 400
+
+
+async def test_the_open_id_documents_need_no_token_and_unknown_pages_are_refused():
+    async with bench() as b:
+        assert (await b.graph.get("/common/discovery/v2.0/keys")).status_code == 200
+        assert (await b.graph.get("/nothing/at/all")).status_code == 404

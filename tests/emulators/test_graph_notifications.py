@@ -239,7 +239,7 @@ async def test_a_failed_post_is_sent_again_byte_for_byte_with_growing_pauses_for
 
 async def test_retries_end_after_four_hours_or_with_the_subscription():
     async with bench() as b:
-        b.emulator.delivery._is_wanted = lambda subscription_id: True  # a subscription lives an hour at most
+        b.emulator.delivery._is_wanted = lambda _: True  # a subscription lives an hour at most
         await _subscribed(b)
         b.subscriber.status = 503
         await b.says(ANN, "Busy")

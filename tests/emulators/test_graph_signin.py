@@ -116,7 +116,7 @@ def _assertion(key, cert, algorithm="PS256", **change: object) -> str:
         "exp": int(START) + 600,
     } | change
     sha256 = algorithm == "PS256"
-    name, kind = ("x5t#S256", hashes.SHA256()) if sha256 else ("x5t", hashes.SHA1())
+    name, kind = ("x5t#S256", hashes.SHA256()) if sha256 else ("x5t", hashes.SHA1())  # noqa: S303 - the older form
     return jwt.encode(claims, key, algorithm, headers={name: unpadded(cert.fingerprint(kind))})
 
 

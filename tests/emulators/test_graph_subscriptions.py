@@ -86,6 +86,7 @@ async def test_the_second_subscription_of_a_user_conflicts():
 async def test_of_two_made_at_once_one_conflicts():
     async with bench() as b:
         graph = await b.as_user()
+        b.subscriber.before_echo = lambda: asyncio.sleep(0.01)
         answers = await asyncio.gather(
             graph.post("/subscriptions", wanted(ANN)), graph.post("/subscriptions", wanted(BEN))
         )
@@ -107,7 +108,11 @@ async def test_of_two_made_at_once_one_conflicts():
         ({"clientState": "x" * 129}, 400, "clientState"),
         ({"encryptionCertificate": None}, 400, "encryptionCertificate"),
         ({"encryptionCertificateId": None}, 400, "encryptionCertificateId"),
-        ({"encryptionCertificate": "bm9uZQ=="}, 400, "Certificate validation error: Cannot find the requested"),
+        (
+            {"encryptionCertificate": "bm9uZQ=="},
+            400,
+            "Certificate validation error: Cannot find the requested",
+        ),
         ({"colour": "red"}, 400, "colour"),
         ({"includeResourceData": "yes"}, 400, "includeResourceData"),
     ],
@@ -191,7 +196,7 @@ async def test_an_end_beyond_60_minutes_is_cut_or_refused():
 @pytest.mark.parametrize(
     "echo",
     [
-        lambda token: PlainTextResponse("other"),
+        lambda _: PlainTextResponse("other"),
         lambda token: PlainTextResponse(token, 202),
         lambda token: Response(token, media_type="application/json"),
     ],
@@ -252,11 +257,13 @@ async def test_what_a_patch_may_hold():
         answer = await graph.patch(path, {})
         assert answer.status_code == 400
         assert "must contain either" in answer.text
-        assert (await graph.patch(path, {"resource": "x", "expirationDateTime": moment(1)})).status_code == 400
+        assert (
+            await graph.patch(path, {"resource": "x", "expirationDateTime": moment(1)})
+        ).status_code == 400
         body = {"notificationUrl": "https://hook.example.com/life"}
         assert (await graph.patch(path, body)).json()["notificationUrl"].endswith("/life")
         assert b.subscriber.handshakes[-1].startswith("/life?")
-        b.subscriber.echo = lambda token: Response(status_code=500)
+        b.subscriber.echo = lambda _: Response(status_code=500)
         assert (await graph.patch(path, {"notificationUrl": HOOK})).status_code == 400
         body = {
             "expirationDateTime": moment(3000),
@@ -314,7 +321,10 @@ async def test_how_often_reauthorization_is_asked_for_can_be_set():
         await _settled()
         assert sum(len(body["value"]) for body in b.subscriber.lifecycle) == 3
         await b.faults(notifications={"lifecycle_every_s": 0})
-        await b.advance(2000)
+        await b.advance(1000)
+        # A shorter time, set later, doesn't send what it would have sent before.
+        await b.faults(notifications={"lifecycle_every_s": 600})
+        await b.advance(599)
         await _settled()
         assert sum(len(body["value"]) for body in b.subscriber.lifecycle) == 3
 

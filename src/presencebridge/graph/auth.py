@@ -1,6 +1,7 @@
 """Sign-in to Entra through msal: as the app itself, and as an account that owns presence subscriptions."""
 
 import asyncio
+import contextlib
 import json
 import os
 import threading
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 import httpx2
 import msal
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 
 from presencebridge.errors import Refused, TryAgain
 
@@ -41,7 +42,9 @@ class _Http:
 
     def __init__(self, plain: str | None, verify: Any) -> None:
         self._plain = plain
-        self._client = httpx2.Client(verify=verify, timeout=_TIMEOUT_S)
+        # Once an hour: a connection that waits for that long serves nobody.
+        once = httpx2.Limits(max_keepalive_connections=0)
+        self._client = httpx2.Client(verify=verify, timeout=_TIMEOUT_S, limits=once)
 
     def get(self, url: str, **kwargs: Any) -> httpx2.Response:
         return self._send("GET", url, **kwargs)
@@ -161,7 +164,8 @@ class WatcherTokens:
     def _application(self) -> tuple[msal.PublicClientApplication, msal.SerializableTokenCache]:
         cache = msal.SerializableTokenCache()
         if self._file.is_file():
-            cache.deserialize(self._file.read_text("utf-8"))
+            with contextlib.suppress(ValueError):  # torn: nobody is signed in
+                cache.deserialize(self._file.read_text("utf-8"))
         app = msal.PublicClientApplication(
             self._sign_in.client,
             authority=self._sign_in.authority,
@@ -194,10 +198,19 @@ def certificate_credential(pem: str) -> dict[str, str]:
     certificate = x509.load_pem_x509_certificate(pem.encode())
     begin = pem.index("-----BEGIN CERTIFICATE-----")
     end = pem.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
-    if "PRIVATE KEY-----" not in pem:
+    private_key = (pem[:begin] + pem[end:]).strip()
+    if "PRIVATE KEY-----" not in private_key:
         raise ValueError("the file holds a certificate, and not its private key")
+    try:
+        key = serialization.load_pem_private_key(private_key.encode(), None)
+    except TypeError:
+        raise ValueError(
+            "the private key in the file is encrypted, and nobody can type its password"
+        ) from None
+    if key.public_key() != certificate.public_key():
+        raise ValueError("the private key in the file is not that of the certificate")
     return {
-        "private_key": (pem[:begin] + pem[end:]).strip(),
+        "private_key": private_key,
         "thumbprint": certificate.fingerprint(hashes.SHA256()).hex(),
         "public_certificate": pem[begin:end],
     }
@@ -206,11 +219,18 @@ def certificate_credential(pem: str) -> dict[str, str]:
 def _asked(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return ask()
-    except (httpx2.TransportError, json.JSONDecodeError) as error:
+    except (httpx2.RequestError, msal.exceptions.MsalServiceError, json.JSONDecodeError) as error:
         raise TryAgain(
             f"Entra's sign-in can't be reached: {error or type(error).__name__}",
             cure="check name resolution, the firewall, the proxy, and [teams] ca_file",
         ) from error
+    except OSError as error:
+        raise TryAgain(
+            f"the sign-in can't be read or kept: {error}",
+            cure="free the disk, or mend the state folder's rights",
+        ) from error
+    except RuntimeError:  # msal: an id token that does not hold; its text quotes the token
+        raise Refused("Entra's answer was not believed", cure="check the clock of this machine") from None
     except ValueError as error:  # msal: an authority that is none
         raise Refused(f"Entra's sign-in can't be used: {error}", cure="check tenant_id") from error
 

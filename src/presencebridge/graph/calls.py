@@ -14,6 +14,10 @@ from presencebridge.graph import wire
 
 T = TypeVar("T")
 
+_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_LONGEST_WAIT_S: Final = 3600.0
+"""Nobody is believed who asks us to wait for longer."""
+
 MOST_IDS: Final = 650
 """People in one read, and in one subscription:
 https://learn.microsoft.com/graph/api/cloudcommunications-getpresencesbyuserid"""
@@ -191,7 +195,7 @@ def decode(call: Call[T], status: int, headers: Mapping[str, str], body: bytes) 
         return None
     try:
         return msgspec.json.decode(body, type=call.answer)
-    except msgspec.DecodeError as error:
+    except _NO_JSON as error:
         raise Malformed(f"Graph's answer to {_name(call)} is not what it should be: {error}") from error
 
 
@@ -199,7 +203,7 @@ def _error(call: Call[Any], status: int, headers: Mapping[str, str], body: bytes
     try:
         detail = msgspec.json.decode(body, type=wire.ErrorBody).error
         said = f"{detail.code} {detail.message}".strip()
-    except msgspec.DecodeError:
+    except _NO_JSON:
         said = ""  # not Graph's own error form: a proxy's page, and none of our business
     what = f"{_name(call)}: {status} {said}".rstrip()
     if status == 429 or status >= 500:
@@ -227,4 +231,4 @@ def _name(call: Call[Any]) -> str:
 
 def retry_after(text: str) -> float | None:
     """Seconds out of a Retry-After header; None where it holds none (Graph always sends seconds)."""
-    return float(text) if text.strip().isdecimal() else None
+    return min(float(text), _LONGEST_WAIT_S) if text.strip().isdecimal() else None

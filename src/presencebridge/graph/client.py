@@ -37,9 +37,12 @@ class _Gate:
 
     async def wait(self) -> None:
         loop = asyncio.get_running_loop()
-        while (left := self._closed_until - loop.time()) > 0:
-            await asyncio.sleep(left)
-        await self._limiter.acquire()
+        while True:
+            while (left := self._closed_until - loop.time()) > 0:
+                await asyncio.sleep(left)
+            await self._limiter.acquire()
+            if self._closed_until <= loop.time():  # it may have been closed while we waited for our turn
+                return
 
     def close(self, seconds: float) -> None:
         until = asyncio.get_running_loop().time() + seconds
@@ -57,15 +60,17 @@ class GraphClient:
     async def run(self, call: calls.Call[T]) -> T:
         """The call's answer. A token that Graph refuses is renewed once; nothing else is repeated here."""
         gate = self._gates[call.resource]
-        await gate.wait()
+        token = await self._tokens.token()
         try:
+            await gate.wait()
             try:
-                return await self._once(call, await self._tokens.token())
+                return await self._once(call, token)
             except Refused as error:
                 if error.status != 401:
                     raise
+            token = await self._tokens.token(renewed=True)
             await gate.wait()
-            return await self._once(call, await self._tokens.token(renewed=True))
+            return await self._once(call, token)
         except TryAgain as error:
             if error.after_s is not None:
                 gate.close(error.after_s)
@@ -82,7 +87,7 @@ class GraphClient:
                 status, answer_headers, body = await self._send(call, headers, content)
         except TimeoutError:
             raise TryAgain(f"Graph did not answer within {_TIMEOUT_S:g} s") from None
-        except httpx2.TransportError as error:
+        except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise TryAgain(
                 f"Graph can't be reached: {error or type(error).__name__}",
                 cure="check name resolution, the firewall, the proxy, and [teams] ca_file",

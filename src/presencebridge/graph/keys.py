@@ -5,6 +5,8 @@ encrypted. https://learn.microsoft.com/graph/change-notifications-with-resource-
 """
 
 import base64
+import contextlib
+import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,6 +17,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from presencebridge.errors import TryAgain
 from presencebridge.graph.auth import write_private
 
 RENEW_AFTER: Final = timedelta(days=90)
@@ -49,11 +52,17 @@ class EncryptionKeys:
         self._now = now
         self._keys: dict[str, EncryptionKey] = {}
         for file in folder.glob("notification-key-*.pem"):
-            key = _load(file)
-            self._keys[key.id] = key
+            with contextlib.suppress(
+                ValueError, TypeError
+            ):  # torn: as good as lost, and a new one takes its place
+                key = _load(file)
+                self._keys[key.id] = key
 
     def newest(self) -> EncryptionKey:
-        """The key for new and renewed subscriptions; makes one where there is none or it is old."""
+        """The key for new and renewed subscriptions; makes one where there is none or it is old.
+
+        Raises `TryAgain` where a new one can't be kept.
+        """
         now = datetime.fromtimestamp(self._now(), UTC)
         newest = max(self._keys.values(), key=lambda key: key.made_at, default=None)
         if newest is None or now - newest.made_at > RENEW_AFTER:
@@ -70,12 +79,17 @@ class EncryptionKeys:
 
     def _make(self, now: datetime) -> EncryptionKey:
         key = make_key(now)
-        write_private(self._folder / f"notification-key-{key.id}.pem", key.to_pem())
-        # Whatever the key before this one replaced is not needed any more, once this has lasted a while.
-        for old in sorted(self._keys.values(), key=lambda old: old.made_at)[:-1]:
-            if now - old.made_at > RENEW_AFTER + KEEP_OLD_FOR:
-                del self._keys[old.id]
-                (self._folder / f"notification-key-{old.id}.pem").unlink(missing_ok=True)
+        try:
+            write_private(self._folder / f"notification-key-{key.id}.pem", key.to_pem())
+            # A key is not needed any more, once the one after it has lasted a while.
+            by_age = sorted(self._keys.values(), key=lambda old: old.made_at)
+            for old, successor in itertools.pairwise(by_age):
+                if now - successor.made_at > KEEP_OLD_FOR:
+                    del self._keys[old.id]
+                    (self._folder / f"notification-key-{old.id}.pem").unlink(missing_ok=True)
+        except OSError as error:
+            cure = "free the disk, or mend the state folder's rights"
+            raise TryAgain(f"a new notification key can't be kept: {error}", cure=cure) from error
         self._keys[key.id] = key
         return key
 

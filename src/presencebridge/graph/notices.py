@@ -29,6 +29,7 @@ CHANGE_TRACKING: Final = "0bf30f3b-4a52-48df-9a82-234910c4a086"
 """The app that sends notifications: Microsoft Graph Change Tracking."""
 
 _CLOCKS_DIFFER_S: Final = 300
+_LAST_TIME: Final = 10.0**12
 _LONGEST_TOKEN: Final = 8192
 _MOST_TOKENS: Final = 20
 _MOST_ITEMS: Final = 1000
@@ -83,7 +84,7 @@ class Trust:
     signing_keys: Mapping[str, Any]
     """The sign-in's public keys by key id."""
     people: Container[str]
-    """Object ids of those whose presence we follow."""
+    """Object ids of those whose presence we follow, in lower case."""
     seen: Container[str]
     """Signatures of the items that were believed before."""
     good_tokens: Mapping[str, float]
@@ -113,6 +114,8 @@ class Understood:
 
 _decode = msgspec.json.Decoder(wire.Notices).decode
 _decode_presence = msgspec.json.Decoder(wire.PresenceBody).decode
+_NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""All that msgspec raises on a stranger's bytes."""
 
 
 def understand(body: bytes, trust: Trust, now: float) -> Understood:
@@ -120,7 +123,7 @@ def understand(body: bytes, trust: Trust, now: float) -> Understood:
     understood = Understood()
     try:
         notices = _decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except _NO_JSON:
         notices = None
     if notices is None or len(notices.value) > _MOST_ITEMS:
         understood.rejects.append(Reject.SHAPE)
@@ -215,7 +218,7 @@ _ONLY_THE_SIGNATURE: Final[Options] = {
 
 def _check_claims(claims: Mapping[str, Any], trust: Trust, now: float) -> float:
     begin, end = claims.get("nbf", 0), claims.get("exp")
-    if not isinstance(end, int | float) or not isinstance(begin, int | float):
+    if not isinstance(end, int | float) or not isinstance(begin, int | float) or end > _LAST_TIME:
         raise Rejected(Reject.TIME)
     if not begin - _CLOCKS_DIFFER_S <= now < end + _CLOCKS_DIFFER_S:
         raise Rejected(Reject.TIME)
@@ -246,7 +249,7 @@ def _open(notice: wire.Notice, trust: Trust, taken: Container[str]) -> Seen:
         raise Rejected(Reject.NOT_ENCRYPTED)
     if content.data_signature in trust.seen or content.data_signature in taken:
         raise Rejected(Reject.REPLAYED)
-    named = notice.resource_data.id if notice.resource_data else ""
+    named = notice.resource_data.id.casefold() if notice.resource_data else ""
     if named and named not in trust.people:
         raise Rejected(Reject.PERSON)  # known before any decryption is paid for
     key = trust.private_keys.get(content.encryption_certificate_id)
@@ -254,11 +257,11 @@ def _open(notice: wire.Notice, trust: Trust, taken: Container[str]) -> Seen:
         raise Rejected(Reject.CERTIFICATE)
     try:
         body = _decode_presence(decrypt(content, key))
-    except msgspec.DecodeError:
+    except _NO_JSON:
         raise Rejected(Reject.CONTENT) from None
-    if named and named != body.id:
+    if named and named != body.id.casefold():
         raise Rejected(Reject.CONTENT)
-    if body.id not in trust.people:
+    if body.id.casefold() not in trust.people:
         raise Rejected(Reject.PERSON)
     return Seen(body.id, Presence(body.availability, body.activity), content.data_signature)
 
@@ -274,6 +277,8 @@ def decrypt(content: wire.EncryptedContent, private_key: rsa.RSAPrivateKey) -> b
         signature = base64.b64decode(content.data_signature, validate=True)
     except (binascii.Error, ValueError):
         raise Rejected(Reject.CONTENT) from None
+    if base64.b64encode(signature).decode() != content.data_signature:
+        raise Rejected(Reject.CONTENT)  # with a second spelling, an item could be replayed unnoticed
     try:
         key = private_key.decrypt(sealed, _OAEP)
     except ValueError:

@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 _MOST_WAITING: Final = 2000
 """Bodies (about 3 kB each) that may wait; beyond that Graph is asked to send again later."""
+_MOST_BYTES_WAITING: Final = 64_000_000
+"""Strangers choose how large a body is, so their number alone is no bound."""
 _MOST_AT_WORK: Final = 4
 _MOST_REMEMBERED: Final = 50_000
 """Items remembered against replays: about a day of a company of 1,000."""
@@ -49,6 +51,7 @@ class NoticeReceiver:
         self._executor = executor
         self._now = now
         self._waiting: collections.deque[bytes] = collections.deque()
+        self._bytes_waiting = 0
         self._arrived = asyncio.Event()
         self._seen: dict[str, None] = {}
         self._good_tokens: dict[str, float] = {}
@@ -58,9 +61,10 @@ class NoticeReceiver:
 
     def offer(self, body: bytes) -> bool:
         """Take a notification in. False if too many are waiting: the sender should come again."""
-        if len(self._waiting) >= _MOST_WAITING:
+        if len(self._waiting) >= _MOST_WAITING or self._bytes_waiting + len(body) > _MOST_BYTES_WAITING:
             return False
         self._waiting.append(body)
+        self._bytes_waiting += len(body)
         self._arrived.set()
         return True
 
@@ -72,7 +76,9 @@ class NoticeReceiver:
         async with asyncio.TaskGroup() as tasks:
             while True:
                 while self._waiting and len(at_work) < _MOST_AT_WORK:
-                    at_work.append(tasks.create_task(self._understand(self._waiting.popleft())))
+                    body = self._waiting.popleft()
+                    self._bytes_waiting -= len(body)
+                    at_work.append(tasks.create_task(self._understand(body)))
                 if at_work:
                     self._tell(await at_work.popleft())
                     continue

@@ -58,7 +58,10 @@ class SigningKeys:
             return changed
 
     def _trusted(self, address: str) -> bool:
-        ours, theirs = httpx2.URL(self._login_url), httpx2.URL(address)
+        try:
+            ours, theirs = httpx2.URL(self._login_url), httpx2.URL(address)
+        except httpx2.InvalidURL:
+            return False
         return theirs.scheme == "https" or (theirs.scheme == ours.scheme and theirs.host == ours.host)
 
     async def _json(self, address: str) -> dict[str, Any]:

@@ -152,20 +152,28 @@ class Watcher:
             return
         now = self._now()
         end = end_of_life(now)
+        new_certificate = certificate if held.certificate_id != wanted.certificate_id else ""
         try:
             made = await self._graph.run(
-                calls.renew_subscription(held.id, end, certificate, wanted.certificate_id)
+                calls.renew_subscription(held.id, end, new_certificate, wanted.certificate_id)
             )
         except Gone:
             self._forget()
         except Refused as error:
-            if error.status in (401, 403):
-                raise
+            if error.status in (None, 401, 403):
+                raise  # the sign-in or its rights, and not the renewal
             await self._delete()  # a renewal that Graph does not take: a new one instead
         else:
-            certificate_id = made.encryption_certificate_id or wanted.certificate_id
+            if (made.encryption_certificate_id or wanted.certificate_id) != wanted.certificate_id:
+                await self._delete()  # it keeps the old key: only a new one takes the new key
+                return
             self._keep(
-                replace(held, expires_at=_end(made, now), renewed_at=now, certificate_id=certificate_id)
+                replace(
+                    held,
+                    expires_at=_end(made, now),
+                    renewed_at=now,
+                    certificate_id=wanted.certificate_id,
+                )
             )
 
     async def _delete(self) -> None:
@@ -195,18 +203,21 @@ class Watcher:
     def _keep(self, held: Held) -> None:
         self._held = held
         self._watched.client_states[held.id] = held.client_state
-        write_private(self._file, msgspec.json.encode(held).decode())
+        # Where it can't be kept, the next start finds it in the way and clears it away.
+        with contextlib.suppress(OSError):
+            write_private(self._file, msgspec.json.encode(held).decode())
 
     def _forget(self) -> None:
         if self._held:
             self._watched.client_states.pop(self._held.id, None)
         self._held = None
-        self._file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._file.unlink(missing_ok=True)
 
     def _load(self) -> Held | None:
         try:
             held = msgspec.json.decode(self._file.read_bytes(), type=Held)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         self._watched.client_states[held.id] = held.client_state
         return held

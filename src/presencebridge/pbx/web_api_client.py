@@ -67,7 +67,7 @@ class WebApiClient:
                 f"extension {extension}: the bridge did not answer {path} within {self._timeout_s:g} s",
                 cure=f"check that extension {extension} exists on the PBX and has all five status profiles",
             ) from None
-        except httpx2.TransportError as error:
+        except httpx2.RequestError as error:
             raise TryAgain(
                 f"the bridge can't be reached: {error or type(error).__name__}",
                 cure="check that 3cx-web-API runs at the address in [pbx] url",

@@ -216,7 +216,7 @@ class Hub:
         left = set(holding)
 
         async def clear(member: Member) -> None:
-            with contextlib.suppress(LinkError):
+            with contextlib.suppress(LinkError, OSError):
                 if member.user is not None:
                     await self._teams.clear_presence(member.user)
                     silent = Policy(excluded=True)

@@ -15,7 +15,7 @@ class Member(msgspec.Struct):
     """User principal name, mail address or object id, as the config has it."""
     policy: Policy
     user: str | None = None
-    """The object id in Entra, once it is known."""
+    """The object id in Entra, in lower case, once it is known."""
     name: str = ""
     troubles: dict[str, str] = {}
     """What is wrong with this person on either side (`teams`, `3cx`), for people."""
@@ -49,12 +49,12 @@ class People:
 
     def identify(self, member: Member, user: str, name: str) -> None:
         """Entra said who this is."""
-        member.user, member.name = user, name
+        member.user, member.name = user.casefold(), name
         member.trouble("teams", "")
-        self._by_user[user] = member
+        self._by_user[member.user] = member
 
     def of_user(self, user: str) -> Member | None:
-        return self._by_user.get(user)
+        return self._by_user.get(user.casefold())
 
     def users(self) -> tuple[str, ...]:
         """Object ids of everybody whose presence is to be followed."""

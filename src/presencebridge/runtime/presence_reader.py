@@ -101,7 +101,7 @@ class PresenceReader:
 
     async def _read(self, users: list[str]) -> None:
         asked_at = self._clock.now()
-        found = {read.id: read for read in await self._teams.presences(users)}
+        found = {read.id.casefold(): read for read in await self._teams.presences(users)}
         metrics.LAST_SEEN.labels("teams_read").set(self._clock.now())
         for user in users:
             if self._wanted.get(user, asked_at) <= asked_at:

@@ -44,17 +44,29 @@ class SqliteStore:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch(mode=0o600)
             connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version > len(_SCHEMA):
-                raise StoreError(f"{self._path} is of a newer version: install that, or move the file away")
-            for number, change in enumerate(_SCHEMA[version:], version + 1):
-                connection.execute(change)
-                connection.execute(f"PRAGMA user_version = {number}")
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{self._path} can't be used: {error}") from error
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            self._migrate(connection)
+        except sqlite3.Error as error:
+            connection.close()
+            raise StoreError(f"{self._path} can't be used: {error}") from error
+        except StoreError:
+            connection.close()
+            raise
         return connection
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(_SCHEMA):
+            raise StoreError(f"{self._path} is of a newer version: install that, or move the file away")
+        for number, change in enumerate(_SCHEMA[version:], version + 1):
+            connection.execute("BEGIN")
+            connection.execute(change)
+            connection.execute(f"PRAGMA user_version = {number}")
+            connection.execute("COMMIT")
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -71,7 +83,7 @@ class SqliteStore:
         states = {}
         try:
             for key, blob in self._connection.execute("SELECT key, state FROM person"):
-                with contextlib.suppress(msgspec.DecodeError):
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
                     states[key] = decode(blob)
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} can't be read: {error}") from error

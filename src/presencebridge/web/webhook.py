@@ -17,6 +17,10 @@ _LARGEST_BODY: Final = 4_000_000
 _LONGEST_TOKEN: Final = 4096
 
 
+class _SenderLeft(Exception):
+    """Nobody waits for an answer any more."""
+
+
 class Webhook:
     """An ASGI application: `POST` on one path, and nothing else (404)."""
 
@@ -36,7 +40,10 @@ class Webhook:
             # Graph's handshake: the token comes back as it is, decoded, as plain text.
             await _answer(send, 200, token, b"text/plain; charset=utf-8")
             return
-        body = await _read(receive)
+        try:
+            body = await _read(receive)
+        except _SenderLeft:
+            return
         if body is None:
             self._on_too_large()
             await _answer(send, 202, close=True)
@@ -57,12 +64,12 @@ def _validation_token(query: bytes) -> bytes | None:
 
 
 async def _read(receive: Receive) -> bytes | None:
-    """The whole body, None if it is too large or the sender went away."""
+    """The whole body, None if it is too large. Raises `_SenderLeft`."""
     body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return None
+            raise _SenderLeft
         body += message.get("body", b"")
         if len(body) > _LARGEST_BODY:
             return None

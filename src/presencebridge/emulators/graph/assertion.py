@@ -55,7 +55,8 @@ class Certificates:
             thumbprint = header.get("x5t#S256") or header.get("x5t") or ""
             return 700027, (
                 "The certificate with identifier used to sign the client assertion is not registered on "
-                f"application. [Reason - The key was not found., Thumbprint of key used by client: '{thumbprint}']"
+                f"application. [Reason - The key was not found., Thumbprint of key used by client: "
+                f"'{thumbprint}']"
             )
         return _checked(token, header["alg"], certificate, client_id, audiences, now)
 

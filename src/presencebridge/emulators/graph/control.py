@@ -155,13 +155,12 @@ class _Control:
         return self._emulator.faults
 
     async def post_faults(self, request: Request) -> Any:
-        self._emulator.faults = faults.merged(self._emulator.faults, await _given(request, dict[str, Any]))
-        self._emulator.clock.nudge()
+        change = await _given(request, dict[str, Any])
+        self._emulator.put_faults(faults.merged(self._emulator.faults, change))
         return self._emulator.faults
 
     async def clear_faults(self, _: Request) -> Any:
-        self._emulator.faults = faults.Faults()
-        self._emulator.clock.nudge()
+        self._emulator.put_faults(faults.Faults())
         return self._emulator.faults
 
     async def post_lifecycle(self, request: Request) -> Any:

@@ -128,6 +128,16 @@ class GraphEmulator:
             self.settle()
             await self.clock.wait(self._next_due())
 
+    def put_faults(self, changed: Faults) -> None:
+        """Other faults from now on; what was due until now happens under the ones before."""
+        self.settle()
+        before, self.faults = self.faults, changed
+        if before.notifications.lifecycle_every_s != changed.notifications.lifecycle_every_s:
+            now = self.clock.now()
+            for held in list(self.subscriptions.values()):
+                self.subscriptions[held.subscription_id] = msgspec.structs.replace(held, lifecycle_last=now)
+        self.clock.nudge()
+
     # -- presence
 
     def put_presence(self, user: User, changed: Presence) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import uuid
+import zlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -78,7 +79,7 @@ class Gate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError("this application speaks HTTP only")
-        body = await _body(receive)
+        body = _unpacked(scope, await _body(receive))
         entry = self._log.add(scope, body, self._clock.base())
         faults = self._faults()
         if faults.latency_s:
@@ -135,6 +136,16 @@ async def _body(receive: Receive) -> bytes:
         if not message.get("more_body"):
             break
     return b"".join(parts)
+
+
+def _unpacked(scope: Scope, body: bytes) -> bytes:
+    """Some of Microsoft's SDKs compress what they send. What can't be unpacked is left to be refused."""
+    if dict(scope["headers"]).get(b"content-encoding", b"").lower() != b"gzip":
+        return body
+    try:
+        return zlib.decompress(body, wbits=31)
+    except zlib.error:
+        return b""
 
 
 def _replayed(body: bytes, receive: Receive) -> Callable[[], Awaitable[Message]]:
