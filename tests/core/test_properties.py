@@ -359,13 +359,20 @@ def test_a_crash_at_any_point_leads_to_the_same_end(day, data, policy):
 def test_lost_doubled_late_and_reordered_notifications_and_slow_reads_change_nothing_but_the_delay(
     day, data, policy
 ):
-    """Not even the number of writes. Each act is seen before the next, by a notification or by a read."""
+    """Each act is seen before the next, by a notification or by a read.
+
+    A notification is acted on at once where that can be taken back, so a false one costs 3CX two writes at
+    the most: there and back. Teams is never written for it.
+    """
     disturbed, twin = World(policy, tie="client"), World(policy, tie="client")
     disturbed.lag_s = data.draw(st.sampled_from([0.0, 1.5, 3.5]))
     disturbed.numbered = data.draw(st.booleans())
+    delivered = 0
     for act in day:
         comes = st.lists(st.sampled_from([0.2, 3.0, 50.0, 290.0, 900.0]), max_size=4)
-        disturbed.faults.notices = [data.draw(comes)]
+        notices = data.draw(comes)
+        delivered += len(notices)
+        disturbed.faults.notices = [notices]
         disturbed.faults.read_delay_s = data.draw(st.lists(delays, max_size=4))
         for world in (disturbed, twin):
             perform(world, act)
@@ -375,7 +382,8 @@ def test_lost_doubled_late_and_reordered_notifications_and_slow_reads_change_not
         world.come_to_rest()
         check_at_rest(world)
     assert disturbed.end_state() == twin.end_state()
-    assert (disturbed.writes(PBX), disturbed.writes(TEAMS)) == (twin.writes(PBX), twin.writes(TEAMS))
+    assert disturbed.writes(TEAMS) == twin.writes(TEAMS)
+    assert disturbed.writes(PBX) <= twin.writes(PBX) + 2 * delivered
 
 
 @given(days, st.sampled_from([5.0, 100.0, 250.0]))

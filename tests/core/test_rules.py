@@ -377,12 +377,11 @@ def test_an_away_of_somebodys_own_stays_when_our_session_ended_unasked():
 # Notifications and reads --------------------------------------------------------------------------
 
 
-def test_a_notification_makes_us_look_and_nothing_else():
-    book = (
-        at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM)).feed(teams(MEETING)).expect(take())
-    )
-    book.feed(wrote(AVAILABLE, AWAY)).expect().feed(notified(FREE)).expect(look(Because.TO_CONFIRM))
-    book.feed(teams(FREE)).expect(give_back())
+def test_a_notification_is_acted_on_at_once_and_confirmed_by_a_look():
+    book = at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
+    book.feed(wrote(AVAILABLE, AWAY), teams(MEETING)).expect()
+    book.feed(notified(FREE)).expect(look(Because.TO_CONFIRM), give_back())
+    book.feed(wrote(AWAY, AVAILABLE), teams(FREE)).expect()
 
 
 def test_a_notification_of_what_is_known_asks_nothing():
@@ -391,9 +390,47 @@ def test_a_notification_of_what_is_known_asks_nothing():
     in_call().feed(teams(IN_CALL), notified(IN_CALL)).expect()
 
 
-def test_a_late_notification_causes_a_look_and_no_write():
-    at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM)).feed(teams(FREE)).expect()
-    taken().feed(notified(FREE)).expect(look(Because.TO_CONFIRM)).feed(teams(MEETING)).expect()
+def test_a_late_notification_of_busy_is_taken_back_by_the_look():
+    book = at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
+    book.feed(wrote(AVAILABLE, AWAY), teams(FREE)).expect(look(Because.TO_CONFIRM, 4))
+    book.now += 4
+    book.feed(teams(FREE)).expect(give_back()).feed(wrote(AWAY, AVAILABLE), teams(FREE)).expect()
+
+
+def test_a_late_notification_of_free_is_taken_back_by_the_look():
+    book = taken().feed(notified(FREE)).expect(look(Because.TO_CONFIRM), give_back())
+    book.feed(wrote(AWAY, AVAILABLE), teams(MEETING)).expect(look(Because.TO_CONFIRM, 4))
+    book.now += 4
+    book.feed(teams(MEETING)).expect(take()).feed(wrote(AVAILABLE, AWAY), teams(MEETING)).expect()
+
+
+def test_a_late_notification_of_free_does_not_undo_what_a_person_set_by_hand():
+    book = taken().feed(status(AVAILABLE)).expect()
+    book.feed(notified(FREE)).expect(look(Because.TO_CONFIRM))
+    book.now += 4
+    book.feed(teams(MEETING)).expect()
+
+
+def test_a_notification_alone_never_frees_a_status_that_is_not_ours():
+    book = at_rest(on_3cx=AWAY).feed(teams(MEETING)).expect(take()).feed(left(AWAY)).expect()
+    book.feed(notified(FREE)).expect(look(Because.TO_CONFIRM)).feed(teams(FREE)).expect(set_free())
+
+
+def test_a_look_that_lags_behind_a_notification_takes_nothing_back():
+    book = at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
+    book.feed(wrote(AVAILABLE, AWAY), teams(FREE)).expect(look(Because.TO_CONFIRM, 4))
+    book.now += 4
+    book.feed(teams(MEETING)).expect()
+
+
+def test_a_newer_notification_takes_back_an_older_one():
+    book = at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
+    book.feed(wrote(AVAILABLE, AWAY), notified(FREE)).expect(give_back())
+
+
+def test_nothing_new_is_taken_while_a_notification_says_that_the_person_is_free():
+    book = taken().feed(notified(FREE)).expect(look(Because.TO_CONFIRM), give_back())
+    book.feed(wrote(AWAY, AVAILABLE)).expect().feed(legs(), status(AVAILABLE)).expect()
 
 
 def test_a_lost_notification_is_made_good_by_the_next_read():
@@ -401,8 +438,8 @@ def test_a_lost_notification_is_made_good_by_the_next_read():
 
 
 def test_a_read_that_was_asked_before_a_notification_is_repeated():
-    book = at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM))
-    book.feed(teams(FREE, asked_ago=1)).expect(look(Because.OVERTAKEN))
+    book = at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
+    book.feed(teams(MEETING, asked_ago=1)).expect(look(Because.OVERTAKEN))
 
 
 def test_a_read_that_was_overtaken_by_a_newer_one_says_nothing():

@@ -203,8 +203,8 @@ def test_what_is_no_notification_is_of_the_wrong_shape(raw):
 def test_huge_numbers_and_doubled_words_do_no_harm():
     content = json.dumps(sealed(presence()))
     raw = (
-        f'{{"value":[{{"subscriptionId":"x","more":{"9" * 5000},"more":1e999,"subscriptionId":"{SUBSCRIPTION}",'
-        f'"clientState":"{CLIENT_STATE}","tenantId":"{TENANT}","encryptedContent":{content}}}],'
+        f'{{"value":[{{"subscriptionId":"x","more":{"9" * 5000},"more":1e999,'
+        f'"subscriptionId":"{SUBSCRIPTION}","clientState":"{CLIENT_STATE}","tenantId":"{TENANT}","encryptedContent":{content}}}],'
         f'"validationTokens":["{token()}"]}}'
     )
     understood = understand(raw.encode(), trust(), NOW)

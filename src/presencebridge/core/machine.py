@@ -12,7 +12,10 @@ next step asks for what is missing. The exceptions are stated where they stand, 
   shows the same pair is looked at again before it is believed.
 
 What Teams shows is believed of a **read** only, which is as new as its question. A notification may be
-late, doubled or out of order, and carries nothing to tell; so it says no more than "look".
+late, doubled or out of order, and carries nothing to tell, so it is a **hint**: it is acted on at once
+where that can be taken back (a status is claimed, a claim is given back), and a read is asked for, which
+confirms it or takes it back. So a late notification may cost two writes, and never changes where things
+come to rest.
 
 `now` is in seconds, of any clock that only goes forward. `step` never raises on an event.
 """
@@ -113,15 +116,16 @@ def _started(state: State, _e: Started, now: float, policy: Policy, _say: Say) -
 
 def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, say: Say) -> State:
     if e.source is Source.NOTIFICATION:
-        if not _same(state.shown, e.presence):
-            say(ReadPresence(Because.TO_CONFIRM, now))
-        return replace(state, presence_mark=now)
+        return _hinted(state, e.presence, now, policy, say)
 
     claim = state.teams_claim
     is_echo = claim is not None and _explained(e.presence, (claim.pair, *claim.instead_of))
     believable_from, doubt = state.presence_mark, Because.OVERTAKEN
     if e.sequence and state.sequence and e.sequence < state.sequence:
         believable_from += policy.settle_s  # from a part of Graph that lags behind
+    if state.hint and not _same(state.hint, e.presence):
+        # One of the two is late. What Graph tells may lag behind what it notifies, so it is asked once more.
+        believable_from, doubt = state.presence_mark + policy.settle_s, Because.TO_CONFIRM
     if state.released and not is_echo and _explained(e.presence, state.released.pairs):
         believable_from, doubt = state.released.at + policy.settle_s, Because.ECHO_TO_CONFIRM
     believable_from = max(believable_from, state.presence_mark)
@@ -131,10 +135,30 @@ def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, sa
 
     if is_echo and not _same(state.shown, e.presence):
         say(Note(Because.ECHO, str(e.presence)))
-    state = replace(state, shown=e.presence, presence_mark=e.asked_at, sequence=e.sequence or state.sequence)
+    state = replace(
+        state,
+        shown=e.presence,
+        hint=None,
+        presence_mark=e.asked_at,
+        sequence=e.sequence or state.sequence,
+    )
     if is_echo:
         return replace(state, veiled=True)
     return _person_shows(state, e.presence, now, policy) if e.presence.is_known() else state
+
+
+def _hinted(state: State, presence: Presence, now: float, policy: Policy, say: Say) -> State:
+    """Fold in a notification: what it says of the person, until a read says so too or says otherwise."""
+    claim, released, hint = state.teams_claim, state.released, None
+    if not _same(state.shown, presence):
+        say(ReadPresence(Because.TO_CONFIRM, now))
+        ours = (claim.pair, *claim.instead_of) if claim else ()
+        ours += released.pairs if released else ()
+        hint = presence if presence.is_known() and not _explained(presence, ours) else None
+    spell = state.spell
+    if hint and spell is None and (target := policy.target(hint)) not in (AVAILABLE, NO_CHANGE):
+        spell = Spell(target, now)
+    return replace(state, hint=hint, presence_mark=now, spell=spell)
 
 
 def _person_shows(state: State, presence: Presence, now: float, policy: Policy) -> State:
@@ -263,9 +287,14 @@ def _status_written(state: State, e: StatusWritten, now: float, _policy: Policy,
     if claim is None:
         return state
     if doing is Because.TEAMS_FREE:
-        outcome = Because.STATUS_GIVEN_BACK if e.wrote else Because.STATUS_CHANGED_BY_HAND
-        say(Note(outcome, e.after))
-        return replace(state, status_claim=None)
+        if not e.wrote:
+            say(Note(Because.STATUS_CHANGED_BY_HAND, e.after))
+            return replace(state, status_claim=None)
+        say(Note(Because.STATUS_GIVEN_BACK, e.after))
+        # A spell that still stands was only hinted to be over; if it is not, the status is taken again. And
+        # if it is, the look that confirms it finds nothing new.
+        spell = state.spell and replace(state.spell, done=False)
+        return replace(state, status_claim=None, spell=spell, veiled=state.veiled or state.hint is not None)
 
     if e.after == claim.value and (e.wrote or e.after in claim.ours):
         if e.wrote and e.before not in claim.ours:
@@ -323,8 +352,9 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
     """Rules 1 and 2: Teams -> 3CX."""
     if not state.pbx_up or state.status_write.doing or now < state.status_write.retry_at:
         return state
-    claim, spell, person = state.status_claim, state.spell, state.person
-    free = person is not None and policy.target(person) == AVAILABLE
+    claim, spell, person = state.status_claim, state.spell, state.hint or state.person
+    target = policy.target(person) if person else NO_CHANGE
+    free = target == AVAILABLE
 
     if claim and (free or not policy.teams_to_3cx):
         if not claim.ours:
@@ -336,13 +366,13 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
     if not policy.teams_to_3cx:
         return state
 
-    if spell and not spell.done and person is not None:
+    if spell and person and not spell.done and spell.target == target:
         if claim and claim.confirmed and claim.value == spell.target:
             say(Note(Because.STATUS_ALREADY_OURS, claim.value))
             return replace(state, spell=_answered(spell, claim))
         return _take(state, spell, person, now, policy, say)
 
-    if state.free_wanted:
+    if state.free_wanted and free:
         say(ChangeStatus(Because.TEAMS_FREE_UNCLAIMED, policy.freeable(), AVAILABLE))
         return replace(state, status_write=_doing(state.status_write, Because.TEAMS_FREE_UNCLAIMED))
     return state

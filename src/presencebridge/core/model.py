@@ -160,6 +160,8 @@ class State(msgspec.Struct, frozen=True):
     """What Teams shows, our own session included."""
     person: Presence | None = None
     """What Teams would show without our session."""
+    hint: Presence | None = None
+    """What a notification says of the person, until a read confirms it or takes it back."""
     sequence: str | None = None
     """Graph's `sequenceNumber` of the newest read; sortable as text."""
     presence_mark: float = 0.0

@@ -221,7 +221,7 @@ def _asked(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         return ask()
     except (httpx2.RequestError, msal.exceptions.MsalServiceError, json.JSONDecodeError) as error:
         raise TryAgain(
-            f"Entra's sign-in can't be reached: {error or type(error).__name__}",
+            f"Entra's sign-in can't be reached: {str(error) or type(error).__name__}",
             cure="check name resolution, the firewall, the proxy, and [teams] ca_file",
         ) from error
     except OSError as error:

@@ -89,7 +89,7 @@ class GraphClient:
             raise TryAgain(f"Graph did not answer within {_TIMEOUT_S:g} s") from None
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
             raise TryAgain(
-                f"Graph can't be reached: {error or type(error).__name__}",
+                f"Graph can't be reached: {str(error) or type(error).__name__}",
                 cure="check name resolution, the firewall, the proxy, and [teams] ca_file",
             ) from error
         return calls.decode(call, status, answer_headers, body)

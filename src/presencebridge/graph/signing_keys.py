@@ -71,7 +71,7 @@ class SigningKeys:
             found = response.raise_for_status().json()
         except (TimeoutError, httpx2.HTTPError, ValueError) as error:
             raise TryAgain(
-                f"the sign-in's public keys can't be read: {error or type(error).__name__}"
+                f"the sign-in's public keys can't be read: {str(error) or type(error).__name__}"
             ) from error
         if not isinstance(found, dict):
             raise Malformed("the sign-in's public keys are not what they should be")

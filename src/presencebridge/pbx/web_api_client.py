@@ -69,7 +69,7 @@ class WebApiClient:
             ) from None
         except httpx2.RequestError as error:
             raise TryAgain(
-                f"the bridge can't be reached: {error or type(error).__name__}",
+                f"the bridge can't be reached: {str(error) or type(error).__name__}",
                 cure="check that 3cx-web-API runs at the address in [pbx] url",
             ) from error
         if extension is not None:
