@@ -149,15 +149,19 @@ def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, sa
 
 def _hinted(state: State, presence: Presence, now: float, policy: Policy, say: Say) -> State:
     """Fold in a notification: what it says of the person, until a read says so too or says otherwise."""
-    claim, released, hint = state.teams_claim, state.released, None
+    session, released, hint = state.teams_claim, state.released, None
     if not _same(state.shown, presence):
         say(ReadPresence(Because.TO_CONFIRM, now))
-        ours = (claim.pair, *claim.instead_of) if claim else ()
+        ours = (session.pair, *session.instead_of) if session else ()
         ours += released.pairs if released else ()
         hint = presence if presence.is_known() and not _explained(presence, ours) else None
-    spell = state.spell
-    if hint and spell is None and (target := policy.target(hint)) not in (AVAILABLE, NO_CHANGE):
-        spell = Spell(target, now)
+    spell, claim = state.spell, state.status_claim
+    if spell is None or spell.hinted:
+        target = policy.target(hint) if hint else NO_CHANGE
+        if target in (AVAILABLE, NO_CHANGE) or (claim and claim.value != target):
+            spell = None
+        elif spell is None or spell.target != target:
+            spell = Spell(target, now, hinted=True)
     return replace(state, hint=hint, presence_mark=now, spell=spell)
 
 
@@ -166,20 +170,23 @@ def _person_shows(state: State, presence: Presence, now: float, policy: Policy) 
     target = policy.target(presence)
     before = None if state.person is None else policy.target(state.person)
 
-    spell = state.spell
-    if target in (AVAILABLE, NO_CHANGE):
+    spell, claim = state.spell, state.status_claim
+    if claim and claim.hinted and claim.value == target:
+        claim = replace(claim, hinted=False)
+    if target == AVAILABLE or (target == NO_CHANGE and not (spell and spell.regretted)):
         spell = None
-    elif spell is None or spell.target != target:
-        spell = Spell(target, now)
+    elif target != NO_CHANGE:
+        spell = replace(spell, hinted=False) if spell and spell.target == target else Spell(target, now)
 
     # The first look after our own session says nothing about a *change* of the person.
     became_free = before not in (None, AVAILABLE) and not state.veiled
-    may_free = target == AVAILABLE and state.status_claim is None and not state.paused
+    may_free = target == AVAILABLE and claim is None and not state.paused
     return replace(
         state,
         person=presence,
         veiled=False,
         spell=spell,
+        status_claim=claim,
         free_wanted=may_free and bool(policy.freeable()) and (became_free or state.free_wanted),
     )
 
@@ -287,14 +294,10 @@ def _status_written(state: State, e: StatusWritten, now: float, _policy: Policy,
     if claim is None:
         return state
     if doing is Because.TEAMS_FREE:
-        if not e.wrote:
-            say(Note(Because.STATUS_CHANGED_BY_HAND, e.after))
-            return replace(state, status_claim=None)
-        say(Note(Because.STATUS_GIVEN_BACK, e.after))
-        # A spell that still stands was only hinted to be over; if it is not, the status is taken again. And
-        # if it is, the look that confirms it finds nothing new.
-        spell = state.spell and replace(state.spell, done=False)
-        return replace(state, status_claim=None, spell=spell, veiled=state.veiled or state.hint is not None)
+        outcome = Because.STATUS_GIVEN_BACK if e.wrote else Because.STATUS_CHANGED_BY_HAND
+        say(Note(outcome, e.after))
+        spell = state.spell if e.wrote else _answered(state.spell, claim)
+        return replace(state, status_claim=None, spell=spell)
 
     if e.after == claim.value and (e.wrote or e.after in claim.ours):
         if e.wrote and e.before not in claim.ours:
@@ -355,18 +358,26 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
     claim, spell, person = state.status_claim, state.spell, state.hint or state.person
     target = policy.target(person) if person else NO_CHANGE
     free = target == AVAILABLE
+    believed = person is not None and state.hint is None
+    refuted = claim is not None and claim.hinted and believed and claim.value != target
 
-    if claim and (free or not policy.teams_to_3cx):
+    if claim and (free or refuted or not policy.teams_to_3cx):
         if not claim.ours:
             say(Note(Because.STATUS_LEFT_ALONE, state.status or ""))
             return replace(state, status_claim=None)
         say(ChangeStatus(Because.TEAMS_FREE, claim.ours, claim.before))
-        return replace(state, status_write=_doing(state.status_write, Because.TEAMS_FREE))
+        state = replace(state, status_write=_doing(state.status_write, Because.TEAMS_FREE))
+        if state.hint is None:
+            return state
+        # Nobody but a notification says that it is over. If a read says that it is not, the status is taken
+        # again; if it is, that read finds nothing new.
+        return replace(state, spell=Spell(claim.value, claim.since, regretted=True), veiled=True)
 
     if not policy.teams_to_3cx:
         return state
 
-    if spell and person and not spell.done and spell.target == target:
+    asked_for = spell is not None and (spell.target == target or (spell.regretted and believed))
+    if spell and person and not spell.done and asked_for:
         if claim and claim.confirmed and claim.value == spell.target:
             say(Note(Because.STATUS_ALREADY_OURS, claim.value))
             return replace(state, spell=_answered(spell, claim))
@@ -382,7 +393,7 @@ def _take(state: State, spell: Spell, person: Presence, now: float, policy: Poli
     """Rule 1: claim the status and ask for it to be written, from the statuses that may be replaced."""
     claim = state.status_claim
     if claim is None:
-        claim = StatusClaim(spell.target, "", person, now)
+        claim = StatusClaim(spell.target, "", person, now, hinted=state.hint is not None)
     elif claim.value != spell.target:
         claim = replace(claim, value=spell.target, why=person, since=now, confirmed=False)
     if not claim.ours:
@@ -491,7 +502,9 @@ def _same(a: Presence | None, b: Presence) -> bool:
 
 def _answered(spell: Spell | None, claim: StatusClaim) -> Spell | None:
     """The spell that the claim was made for is answered; one that asks for another status is not."""
-    return replace(spell, done=True) if spell and spell.target == claim.value else spell
+    if spell is None or spell.target != claim.value:
+        return spell
+    return replace(spell, done=True, regretted=False)
 
 
 def _renew_at(claim: TeamsClaim, policy: Policy) -> float:

@@ -123,6 +123,8 @@ class StatusClaim(msgspec.Struct, frozen=True):
     """The values of all writes that may have arrived: seen on 3CX they are ours, not somebody's own."""
     unsure_at: float = 0.0
     """When a write last ended without an answer. It may arrive a little later than that."""
+    hinted: bool = False
+    """Made on a notification that no read has confirmed: given back if a read says otherwise."""
 
 
 class Spell(msgspec.Struct, frozen=True):
@@ -132,6 +134,10 @@ class Spell(msgspec.Struct, frozen=True):
     since: float
     done: bool = False
     """True once its beginning has been answered: the rule acts once for a spell."""
+    hinted: bool = False
+    """Begun by a notification that no read has confirmed; the next notification may end it."""
+    regretted: bool = False
+    """What we held was given back on a notification: taken again unless a read says that it is over."""
 
 
 class Released(msgspec.Struct, frozen=True):
