@@ -248,9 +248,11 @@ def _struct(where: str, raw: Any, kind: type[_S], problems: list[Problem]) -> _S
 
 
 def _path(kind: type, value: object) -> object:
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    raise NotImplementedError(kind)
+    if kind is not Path:
+        raise NotImplementedError(kind)
+    if not isinstance(value, str):
+        raise ValueError("a path is a text in quotes")  # noqa: TRY004 - what msgspec takes for invalid
+    return Path(value)
 
 
 def _beside(config: Config, folder: Path) -> Config:
@@ -354,7 +356,7 @@ def _check_webhook(config: Config) -> list[Problem]:
             problems.append(Problem("[teams.webhook] watchers", f"{name!r} can't be used", cure))
     allowed = 650 * len(hook.watchers)
     watched = sum(not config.is_excluded(person) for person in config.person)
-    if watched > allowed:
+    if hook.watchers and watched > allowed:
         what = f"{watched} people, and {len(hook.watchers)} watcher(s) can watch {allowed}"
         problems.append(Problem("[teams.webhook] watchers", what, "name one more watcher per 650 people"))
     return problems

@@ -404,6 +404,23 @@ def test_a_late_notification_of_free_is_taken_back_by_the_look():
     book.feed(teams(MEETING)).expect(take()).feed(wrote(AVAILABLE, AWAY), teams(MEETING)).expect()
 
 
+def test_what_a_late_notification_took_is_given_back_although_teams_is_away_now():
+    book = at_rest(on_teams="Away/Away").feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
+    book.feed(wrote(AVAILABLE, AWAY)).expect()
+    book.now += 4
+    book.feed(teams("Away/Away")).expect(give_back()).feed(
+        wrote(AWAY, AVAILABLE), teams("Away/Away")
+    ).expect()
+
+
+def test_what_a_late_notification_gave_back_is_taken_again_although_teams_is_away_now():
+    book = taken().feed(teams("Away/Away")).expect()
+    book.feed(notified(FREE)).expect(look(Because.TO_CONFIRM), give_back())
+    book.feed(wrote(AWAY, AVAILABLE)).expect()
+    book.now += 4
+    book.feed(teams("Away/Away")).expect(take()).feed(wrote(AVAILABLE, AWAY), teams("Away/Away")).expect()
+
+
 def test_a_late_notification_of_free_does_not_undo_what_a_person_set_by_hand():
     book = taken().feed(status(AVAILABLE)).expect()
     book.feed(notified(FREE)).expect(look(Because.TO_CONFIRM))
@@ -421,6 +438,14 @@ def test_a_look_that_lags_behind_a_notification_takes_nothing_back():
     book.feed(wrote(AVAILABLE, AWAY), teams(FREE)).expect(look(Because.TO_CONFIRM, 4))
     book.now += 4
     book.feed(teams(MEETING)).expect()
+
+
+def test_an_echo_says_nothing_of_what_a_notification_said():
+    book = at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
+    book.feed(wrote(AVAILABLE, AWAY), legs(CONNECTED)).expect(say_in_a_call())
+    book.feed(SESSION_SET).expect().feed(notified(IN_CALL)).expect(look(Because.TO_CONFIRM))
+    book.now += 1
+    book.feed(teams(IN_CALL), notified(IN_CALL)).expect()
 
 
 def test_a_newer_notification_takes_back_an_older_one():

@@ -1,8 +1,9 @@
-"""A whole site as a user has it: both emulators and the service as programs, played by their control ports."""
+"""A whole site as a user has it: emulators and service as programs, played by the control ports."""
 
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -49,18 +50,17 @@ class Program:
 
     def __init__(self, log: Path, *arguments: str) -> None:
         self._log = log
-        self._arguments = arguments
+        self.arguments = arguments
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [PROGRAM, *self._arguments],
+                [PROGRAM, *self.arguments],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
-                # An own group, so that a kill of the program is a kill of the program only.
-                start_new_session=True,
+                start_new_session=True,  # so that a signal to the tests is not one to the program
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONASYNCIODEBUG": ""},
             )
 
@@ -80,56 +80,13 @@ class Program:
         return self._log.read_text("utf-8") if self._log.exists() else ""
 
 
-class Site:
-    """Three people: 101 and 102 are served, 103 is in both worlds and in no config."""
+class Worlds:
+    """Both emulators, with three people each: 101 and 102 are served, 103 is in no config."""
 
-    def __init__(
-        self, folder: Path, *, extra: str = "", policy: str = "", hook_port: int | None = None
-    ) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.ports = {
-            name: free_port() for name in ("graph", "graph_control", "pbx", "pbx_control", "hook", "page")
-        }
-        self._write_world()
-        public_port = hook_port or self.ports["hook"]
-        self.config = folder / "site.toml"
-        (folder / "secret").touch(0o600)
-        (folder / "secret").write_text("s3cret")
-        self.config.write_text(
-            f"""
-            [teams]
-            tenant_id = "{TENANT}"
-            client_id = "{APP}"
-            client_secret_file = "secret"
-            delivery = "webhook"
-            reconcile_every_s = 6
-            graph_url = "https://127.0.0.1:{self.ports["graph"]}"
-            login_url = "https://127.0.0.1:{self.ports["graph"]}"
-            ca_file = "tls/ca.pem"
-            {extra}
-            [teams.webhook]
-            public_url = "http://127.0.0.1:{public_port}/presence-hook"
-            listen = "127.0.0.1:{self.ports["hook"]}"
-            [pbx]
-            kind = "3cx-web-api"
-            url = "http://127.0.0.1:{self.ports["pbx"]}"
-            poll_every_s = 0.3
-            status_every_s = 1
-            timeout_s = 1
-            [[person]]
-            teams = "user1@example.org"
-            extension = "101"
-            [[person]]
-            teams = "bob@example.org"
-            extension = "102"
-            [policy]
-            {policy}
-            [operator]
-            listen = "127.0.0.1:{self.ports["page"]}"
-            [state]
-            dir = "state"
-            """
-        )
+        self.ports = {name: free_port() for name in ("graph", "graph_control", "pbx", "pbx_control")}
+        (folder / "world.json").write_text(json.dumps(_world()))
         world = str(folder / "world.json")
         self.graph = Program(
             folder / "graph.log",
@@ -141,49 +98,136 @@ class Site:
             *("emulate", "3cx-web-api", "--port", str(self.ports["pbx"]), "--world", world),
             *("--control-port", str(self.ports["pbx_control"])),
         )
-        self.service = Program(folder / "run.log", "run", "--config", str(self.config))
         self._http = httpx2.Client(trust_env=False, timeout=10)
 
-    def _write_world(self) -> None:
-        people = [(1, "Ann", "ann"), (2, "Bob", "bob"), (3, "Cyn", "cyn")]
-        users = [
-            {
-                "id": f"00000000-0000-0000-0000-00000000010{number}",
-                "userPrincipalName": f"user{number}@example.org",
-                "mail": f"{mail}@example.org",
-                "displayName": name,
-            }
-            for number, name, mail in people
-        ]
-        extensions = [
-            {"number": f"10{number}", "name": name, "email": f"{mail}@example.org", "status": "Available"}
-            for number, name, mail in people
-        ]
-        world = {
-            "tenant_id": TENANT,
-            "client_id": APP,
-            "client_secret": "s3cret",
-            "users": users,
-            "watchers": [{"username": "watcher@example.org", "id": "00000000-0000-0000-0000-000000000999"}],
-            "extensions": extensions,
-        }
-        (self.folder / "world.json").write_text(json.dumps(world))
-
-    # Programs
-
-    def start_worlds(self) -> None:
+    def start(self) -> None:
         self.graph.start()
         self.pbx.start()
         until("the emulators listen", lambda: self.ask_graph("GET", "/requests") is not None)
         until("the emulators listen", lambda: self.ask_pbx("GET", "/extensions") is not None)
+
+    def close(self) -> None:
+        self.graph.close()
+        self.pbx.close()
+        self._http.close()
+
+    def tidy(self) -> None:
+        """As on the first morning: everybody is signed in and free, and nobody is on the phone."""
+        self.ask_graph("DELETE", "/faults")
+        self.ask_pbx("DELETE", "/faults")
+        calls = {leg["call"] for one in self.ask_pbx("GET", "/extensions") for leg in one["legs"]}
+        for call in calls:
+            self.ask_pbx("DELETE", f"/calls/{call}")
+        self.ask_graph("POST", "/clock", {"advance_s": 4 * 3600})  # whatever sessions were left end
         for number in (1, 2, 3):
-            self.client(number, FREE)
+            user = f"/users/user{number}@example.org"
+            self.ask_graph("PUT", f"{user}/client", _pair(FREE))
+            self.ask_graph("PUT", f"{user}/preferred", None)
+            self.ask_pbx("PUT", f"/extensions/10{number}", {"status": "Available"})
+        self.ask_graph("DELETE", "/requests")
+        self.ask_pbx("DELETE", "/requests")
+
+    def ask_graph(self, method: str, path: str, body: Any = None) -> Any:
+        return self._ask(f"http://127.0.0.1:{self.ports['graph_control']}", method, path, body)
+
+    def ask_pbx(self, method: str, path: str, body: Any = None) -> Any:
+        return self._ask(f"http://127.0.0.1:{self.ports['pbx_control']}", method, path, body)
+
+    def _ask(self, base: str, method: str, path: str, body: Any) -> Any:
+        content = None if method in ("GET", "DELETE") else json.dumps(body)
+        headers = {"Content-Type": "application/json"}
+        answer = self._http.request(method, base + path, content=content, headers=headers)
+        assert answer.is_success, (method, path, answer.status_code, answer.text)
+        return answer.json() if answer.content else None
+
+
+def _world() -> dict[str, Any]:
+    people = [(1, "Ann", "ann"), (2, "Bob", "bob"), (3, "Cyn", "cyn")]
+    users = [
+        {
+            "id": f"00000000-0000-0000-0000-00000000010{number}",
+            "userPrincipalName": f"user{number}@example.org",
+            "mail": f"{mail}@example.org",
+            "displayName": name,
+        }
+        for number, name, mail in people
+    ]
+    extensions = [
+        {"number": f"10{number}", "name": name, "email": f"{mail}@example.org", "status": "Available"}
+        for number, name, mail in people
+    ]
+    return {
+        "tenant_id": TENANT,
+        "client_id": APP,
+        "client_secret": "s3cret",
+        "users": users,
+        "watchers": [{"username": "watcher@example.org", "id": "00000000-0000-0000-0000-000000000999"}],
+        "extensions": extensions,
+    }
+
+
+def _pair(shows: str | None) -> dict[str, str] | None:
+    if shows is None:
+        return None
+    availability, activity = shows.split("/")
+    return {"availability": availability, "activity": activity}
+
+
+class Site:
+    """The service with a config of its own, in the worlds."""
+
+    def __init__(self, worlds: Worlds, folder: Path, *, extra: str = "", hook_port: int = 0) -> None:
+        self.worlds = worlds
+        self.folder = folder
+        self.ports = {name: free_port() for name in ("hook", "page")}
+        self.ask_graph, self.ask_pbx = worlds.ask_graph, worlds.ask_pbx
+        self.config = folder / "site.toml"
+        (folder / "secret").touch(0o600)
+        (folder / "secret").write_text("s3cret")
+        graph = f"https://127.0.0.1:{worlds.ports['graph']}"
+        self.config.write_text(
+            f"""
+            [teams]
+            tenant_id = "{TENANT}"
+            client_id = "{APP}"
+            client_secret_file = "secret"
+            delivery = "webhook"
+            reconcile_every_s = 6
+            graph_url = "{graph}"
+            login_url = "{graph}"
+            ca_file = "{worlds.folder}/tls/ca.pem"
+            {extra}
+            [teams.webhook]
+            public_url = "http://127.0.0.1:{hook_port or self.ports["hook"]}/presence-hook"
+            listen = "127.0.0.1:{self.ports["hook"]}"
+            [pbx]
+            kind = "3cx-web-api"
+            url = "http://127.0.0.1:{worlds.ports["pbx"]}"
+            poll_every_s = 0.3
+            status_every_s = 1
+            timeout_s = 1
+            [[person]]
+            teams = "user1@example.org"
+            extension = "101"
+            [[person]]
+            teams = "bob@example.org"
+            extension = "102"
+            [operator]
+            listen = "127.0.0.1:{self.ports["page"]}"
+            [state]
+            dir = "state"
+            """
+        )
+        self.service = Program(folder / "run.log", "run", "--config", str(self.config))
+        self._http = httpx2.Client(trust_env=False, timeout=10)
+
+    # Programs
 
     def sign_in(self) -> None:
         login = Program(self.folder / "login.log", "login", "--config", str(self.config))
         login.start()
         until("login shows a code", lambda: "enter the code" in login.log)
-        code = login.log.partition("enter the code ")[2].split()[0]
+        code = login.log.rpartition("enter the code ")[2].split()[0]
         self.ask_graph("POST", f"/sign-ins/{code}/approve", {"username": "watcher@example.org"})
         assert login.process is not None
         assert login.process.wait(PATIENCE_S) == 0, login.log
@@ -197,8 +241,7 @@ class Site:
         until("the service is ready", lambda: self.page("/readyz").status_code == 200)
 
     def close(self) -> None:
-        for program in (self.service, self.graph, self.pbx):
-            program.close()
+        self.service.close()
         self._http.close()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -214,10 +257,7 @@ class Site:
     # What people do
 
     def client(self, number: int, shows: str | None) -> None:
-        pair = (
-            None if shows is None else dict(zip(("availability", "activity"), shows.split("/"), strict=True))
-        )
-        self.ask_graph("PUT", f"/users/user{number}@example.org/client", pair)
+        self.ask_graph("PUT", f"/users/user{number}@example.org/client", _pair(shows))
 
     def set_by_hand(self, number: int, status: str) -> None:
         self.ask_pbx("PUT", f"/extensions/10{number}", {"status": status})
@@ -242,9 +282,8 @@ class Site:
         return f"{shown['availability']}/{shown['activity']}"
 
     def sessions(self, number: int) -> list[str]:
-        return [
-            one["session_id"] for one in self.ask_graph("GET", f"/users/user{number}@example.org")["sessions"]
-        ]
+        found = self.ask_graph("GET", f"/users/user{number}@example.org")["sessions"]
+        return [one["session_id"] for one in found]
 
     def status(self, number: int) -> str:
         return str(self.ask_pbx("GET", f"/extensions/10{number}")["status"])
@@ -257,11 +296,13 @@ class Site:
 
     def until_at_rest(self) -> None:
         """Until the service has looked at everything twice more, and so has had every occasion to act."""
-        begun = self._looks()
-        until(
-            "the service looks twice more",
-            lambda: all(now >= old + 2 for old, now in zip(begun, self._looks(), strict=True)),
-        )
+        for _ in range(2):
+            begun = self._looks()
+            self.page("/api/refresh", json={})
+            until(
+                "the service looks at everything",
+                lambda: all(now > old for old, now in zip(begun, self._looks(), strict=True)),  # noqa: B023
+            )
 
     def _looks(self) -> tuple[int, int, int]:
         pbx = [request["path"] for request in self.ask_pbx("GET", "/requests")]
@@ -275,36 +316,38 @@ class Site:
     def holding(self, number: int) -> str:
         return str(self.page(f"/api/people/10{number}").json()["person"]["holding"])
 
-    # Ports
+    def page(self, path: str, json: Any = None) -> httpx2.Response:
+        """The operator's listener; a `json` is posted."""
+        method = "GET" if json is None else "POST"
+        return self._http.request(method, f"http://127.0.0.1:{self.ports['page']}{path}", json=json)
 
-    def ask_graph(self, method: str, path: str, body: Any = None) -> Any:
-        return self._ask(f"http://127.0.0.1:{self.ports['graph_control']}", method, path, body)
 
-    def ask_pbx(self, method: str, path: str, body: Any = None) -> Any:
-        return self._ask(f"http://127.0.0.1:{self.ports['pbx_control']}", method, path, body)
-
-    def _ask(self, base: str, method: str, path: str, body: Any) -> Any:
-        content = None if method in ("GET", "DELETE") else json.dumps(body)
-        answer = self._http.request(
-            method, base + path, content=content, headers={"Content-Type": "application/json"}
-        )
-        assert answer.is_success, (method, path, answer.status_code, answer.text)
-        return answer.json() if answer.content else None
-
-    def page(self, path: str) -> httpx2.Response:
-        return self._http.get(f"http://127.0.0.1:{self.ports['page']}{path}")
+@pytest.fixture(scope="session")
+def signed_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Worlds, Path]]:
+    """Emulators for all tests, and what the watcher's sign-in left on the disk."""
+    folder = tmp_path_factory.mktemp("worlds")
+    worlds = Worlds(folder)
+    try:
+        worlds.start()
+        site = Site(worlds, folder)
+        site.sign_in()
+        site.close()
+        yield worlds, folder / "state"
+    finally:
+        worlds.close()
 
 
 @pytest.fixture
-def new_site(tmp_path: Path) -> Iterator[Callable[..., Site]]:
-    """Sites whose emulators run, whose watcher is signed in, and whose service does not run yet."""
+def new_site(signed_in: tuple[Worlds, Path], tmp_path: Path) -> Iterator[Callable[..., Site]]:
+    """Sites in tidy worlds, whose watcher is signed in, and whose service does not run yet."""
+    worlds, kept = signed_in
+    worlds.tidy()
     with contextlib.ExitStack() as stack:
 
         def make(**words: Any) -> Site:
-            site = Site(tmp_path, **words)
+            site = Site(worlds, tmp_path, **words)
             stack.callback(site.close)
-            site.start_worlds()
-            site.sign_in()
+            shutil.copytree(kept, tmp_path / "state")
             return site
 
         yield make

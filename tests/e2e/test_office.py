@@ -137,9 +137,7 @@ def test_a_paused_person_gets_no_write_and_is_served_again_after_it(site: Site) 
 def test_an_extension_that_3cx_does_not_know_delays_nobody(new_site) -> None:
     site = new_site()
     text = site.config.read_text()
-    site.config.write_text(
-        text.replace("[policy]", '[[person]]\nteams = "user3@example.org"\nextension = "999"\n[policy]')
-    )
+    site.config.write_text(text + '[[person]]\nteams = "user3@example.org"\nextension = "999"\n')
     site.start_service()
     site.client(3, "Busy/InAMeeting")
     site.client(1, "Busy/InAMeeting")

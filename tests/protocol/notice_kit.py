@@ -80,7 +80,8 @@ def old_claims(**other: Any) -> dict[str, Any]:
 
 def token(payload: dict[str, Any] | None = None, key: str = "entra", **header: Any) -> str:
     signed = _unsigned({"alg": "RS256", "typ": "JWT", "kid": "k1"} | header, payload)
-    signature = rsa_key(key).sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256())
+    digest = hashes.SHA512() if header.get("alg") == "RS512" else hashes.SHA256()
+    signature = rsa_key(key).sign(signed.encode(), padding.PKCS1v15(), digest)
     return f"{signed}.{_url64(signature)}"
 
 

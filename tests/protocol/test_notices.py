@@ -305,6 +305,7 @@ def with_tenant(text: str) -> str:
         ([token(claims(aud=APP.upper()))], Reject.AUDIENCE),
         ([token(claims(tid=OTHER_TENANT))], Reject.ISSUER),
         ([token(claims(tid=None))], Reject.ISSUER),
+        ([token(claims(tid=OTHER_TENANT, iss=f"{LOGIN}/{OTHER_TENANT}/v2.0"))], Reject.ISSUER),
         ([token(claims(iss=f"{LOGIN}/{OTHER_TENANT}/v2.0"))], Reject.ISSUER),
         ([token(claims(iss=f"https://evil.example.com/{TENANT}/v2.0"))], Reject.ISSUER),
         ([token(claims(iss=f"{LOGIN}/{TENANT}/v2.0/"))], Reject.ISSUER),

@@ -33,15 +33,12 @@ def status(*, config: Path, as_json: bool = False) -> int:
     if as_json:
         print(json.dumps(overview, indent=2))
         return 0 if overview["ready"] else 1
-    console = Console(highlight=False)
     if overview["dry_run"]:
-        console.print("dry run: nothing is written")
+        print("dry run: nothing is written")
     for link in overview["links"]:
-        console.print(
-            f"{link['name']:<24} {link['state']:<10} since {_local(link['since'])}  {link['reason']}"
-        )
+        print(f"{link['name']:<24} {link['state']:<10} since {_local(link['since'])}  {link['reason']}")
         if link["cure"]:
-            console.print(f"{'':<24} cure: {link['cure']}")
+            print(f"{'':<24} cure: {link['cure']}")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("ext.", "person", "Teams", "3CX", "calls", "we hold", "condition"):
         table.add_column(column)
@@ -55,7 +52,7 @@ def status(*, config: Path, as_json: bool = False) -> int:
             person["holding"],
             "; ".join([person["condition"], *person["trouble"]]),
         )
-    console.print(table)
+    Console(highlight=False, soft_wrap=True).print(table)
     return 0 if overview["ready"] else 1
 
 

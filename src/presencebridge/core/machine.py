@@ -123,7 +123,7 @@ def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, sa
     believable_from, doubt = state.presence_mark, Because.OVERTAKEN
     if e.sequence and state.sequence and e.sequence < state.sequence:
         believable_from += policy.settle_s  # from a part of Graph that lags behind
-    if state.hint and not _same(state.hint, e.presence):
+    if state.hint and not is_echo and not _same(state.hint, e.presence):
         # One of the two is late. What Graph tells may lag behind what it notifies, so it is asked once more.
         believable_from, doubt = state.presence_mark + policy.settle_s, Because.TO_CONFIRM
     if state.released and not is_echo and _explained(e.presence, state.released.pairs):
@@ -135,26 +135,25 @@ def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, sa
 
     if is_echo and not _same(state.shown, e.presence):
         say(Note(Because.ECHO, str(e.presence)))
-    state = replace(
-        state,
-        shown=e.presence,
-        hint=None,
-        presence_mark=e.asked_at,
-        sequence=e.sequence or state.sequence,
-    )
+    state = replace(state, shown=e.presence, presence_mark=e.asked_at, sequence=e.sequence or state.sequence)
     if is_echo:
         return replace(state, veiled=True)
+    state = replace(state, hint=None)
     return _person_shows(state, e.presence, now, policy) if e.presence.is_known() else state
 
 
 def _hinted(state: State, presence: Presence, now: float, policy: Policy, say: Say) -> State:
     """Fold in a notification: what it says of the person, until a read says so too or says otherwise."""
-    session, released, hint = state.teams_claim, state.released, None
+    state = replace(state, presence_mark=now)
+    hint = None
     if not _same(state.shown, presence):
         say(ReadPresence(Because.TO_CONFIRM, now))
-        ours = (session.pair, *session.instead_of) if session else ()
-        ours += released.pairs if released else ()
-        hint = presence if presence.is_known() and not _explained(presence, ours) else None
+        hint = presence
+    session, released = state.teams_claim, state.released
+    ours = (session.pair, *session.instead_of) if session else ()
+    ours += released.pairs if released else ()
+    if not presence.is_known() or _explained(presence, ours):
+        return state
     spell, claim = state.spell, state.status_claim
     if spell is None or spell.hinted:
         target = policy.target(hint) if hint else NO_CHANGE
@@ -162,7 +161,7 @@ def _hinted(state: State, presence: Presence, now: float, policy: Policy, say: S
             spell = None
         elif spell is None or spell.target != target:
             spell = Spell(target, now, hinted=True)
-    return replace(state, hint=hint, presence_mark=now, spell=spell)
+    return replace(state, hint=hint, spell=spell)
 
 
 def _person_shows(state: State, presence: Presence, now: float, policy: Policy) -> State:

@@ -47,7 +47,12 @@ class _Http:
         self._client = httpx2.Client(verify=verify, timeout=_TIMEOUT_S, limits=once)
 
     def get(self, url: str, **kwargs: Any) -> httpx2.Response:
-        return self._send("GET", url, **kwargs)
+        response = self._send("GET", url, **kwargs)
+        if self._plain is None:
+            return response
+        # A discovery document names plain addresses, and msal takes https there too.
+        text = response.text.replace(f"http://{self._plain}/", f"https://{self._plain}/")
+        return httpx2.Response(response.status_code, text=text, request=response.request)
 
     def post(self, url: str, **kwargs: Any) -> httpx2.Response:
         return self._send("POST", url, **kwargs)
@@ -232,6 +237,8 @@ def _asked(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     except RuntimeError:  # msal: an id token that does not hold; its text quotes the token
         raise Refused("Entra's answer was not believed", cure="check the clock of this machine") from None
     except ValueError as error:  # msal: an authority that is none
+        if isinstance(error.__context__, json.JSONDecodeError):
+            raise TryAgain("Entra's sign-in answered with something else", cure="check the proxy") from error
         raise Refused(f"Entra's sign-in can't be used: {error}", cure="check tenant_id") from error
 
 

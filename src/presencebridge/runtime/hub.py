@@ -43,8 +43,9 @@ from presencebridge.runtime.ports import Clock, Pbx, Store, Teams
 
 _log = structlog.get_logger()
 
-_MOST_WAITING: Final = 1000
-"""Events of one person; beyond that the oldest go, and the next full read makes up for them."""
+_MOST_WAITING: Final = 200
+"""Events of one person. Beyond that a newer sighting takes the place of the oldest of its kind: what it said
+is not so any more. What became of a write is never dropped, and there is at most one for each side."""
 _SAVE_AGAIN_S: Final = 1.0
 
 _QUIET: Final = frozenset({Because.ECHO, Because.OVERTAKEN})
@@ -98,11 +99,13 @@ class Hub:
             return
         mailbox = self._mailboxes.get(key)
         if mailbox is None:
-            mailbox = self._mailboxes[key] = collections.deque(maxlen=_MOST_WAITING)
-            mailbox.append(event)
+            mailbox = self._mailboxes[key] = collections.deque()
             self._tasks.create_task(self._work(key, mailbox), name=f"mailbox {key}")
-        else:
-            mailbox.append(event)
+        elif len(mailbox) >= _MOST_WAITING:
+            oldest = next((waiting for waiting in mailbox if type(waiting) is type(event)), None)
+            if oldest is not None:
+                mailbox.remove(oldest)
+        mailbox.append(event)
 
     async def _work(self, key: str, mailbox: collections.deque[AnyEvent]) -> None:
         while mailbox:
@@ -213,7 +216,6 @@ class Hub:
     async def let_go(self, within_s: float) -> int:
         """End our presence sessions before the process ends. Returns how many could not be ended."""
         holding = [member for member in self._people if self._states[member.key].teams_claim]
-        left = set(holding)
 
         async def clear(member: Member) -> None:
             with contextlib.suppress(LinkError, OSError):
@@ -225,13 +227,12 @@ class Hub:
                     )
                     self._states[member.key] = state
                     await self._store.save(member.key, state)
-                    left.discard(member)
 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
                 for member in holding:
                     tasks.create_task(clear(member))
-        return len(left)
+        return sum(self._states[member.key].teams_claim is not None for member in holding)
 
 
 def _looks_different(old: State, new: State) -> bool:

@@ -1,0 +1,340 @@
+"""One mailbox a person: in order, side by side, saved before sent."""
+
+import asyncio
+
+import pytest
+from site_kit import BUSY, FREE, Site, passed
+
+from presencebridge.core.events import (
+    LegsSeen,
+    Paused,
+    PbxLost,
+    PresenceSeen,
+    PresenceWriteFailed,
+    PresenceWritten,
+    Resumed,
+    Source,
+    Started,
+    StatusSeen,
+    StatusWriteFailed,
+)
+from presencebridge.core.model import LegState, Presence
+from presencebridge.errors import Refused, TryAgain
+
+pytestmark = pytest.mark.looptime
+
+TALKING = LegsSeen((LegState.CONNECTED,))
+SILENT = LegsSeen(())
+
+
+def shown(site: Site, presence: Presence) -> PresenceSeen:
+    return PresenceSeen(presence, Source.READ, site.clock.now())
+
+
+def seen_by(site: Site, key: str) -> list[type]:
+    return [type(entry.seen) for entry in site.journal.of(key)]
+
+
+async def test_a_call_is_saved_and_then_sent():
+    async with Site("101") as site:
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(0.1)
+        assert site.log[:3] == ["saved 101", "set id-101 Busy/InACall", "done set id-101 Busy/InACall"]
+        site.log.clear()
+        site.hub.post("101", SILENT)
+        await asyncio.sleep(0.1)
+        assert site.log[0] == "clear id-101"
+        assert site.log[1] == "done clear id-101"
+        assert site.store.load()["101"].teams_claim is None
+
+
+async def test_nothing_is_sent_while_the_store_is_still_at_work():
+    async with Site("101") as site:
+        site.store.takes = 3.0
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(2.9)
+        assert site.log == []
+        await asyncio.sleep(0.2)
+        assert site.log[:2] == ["saved 101", "set id-101 Busy/InACall"]
+
+
+async def test_a_store_that_fails_holds_the_command_back_and_tells_until_there_is_room():
+    told: list[str] = []
+    async with Site("101", "102") as site:
+        site.hub.on_unsaved, site.hub.on_saved = told.append, lambda: told.append("saved")
+        site.store.full = True
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(5.5)
+        assert set(site.log) == {"unsaved 101"}
+        assert told == ["database or disk is full"] * 6
+        assert site.hub.state("101").teams_claim is None
+        site.store.full = False
+        await asyncio.sleep(1.1)
+        assert site.log[6:8] == ["saved 101", "set id-101 Busy/InACall"]
+        assert told[-1] == "saved"
+
+
+async def test_what_comes_while_the_store_fails_is_worked_through_in_order_afterwards():
+    async with Site("101") as site:
+        site.store.full = True
+        site.hub.post("101", TALKING)
+        site.hub.post("101", StatusSeen("Available", site.clock.now()))
+        site.hub.post("101", SILENT)
+        await asyncio.sleep(3)
+        assert site.journal.of("101") == ()
+        site.store.full = False
+        await asyncio.sleep(3)
+        assert seen_by(site, "101")[:3] == [LegsSeen, StatusSeen, LegsSeen]
+        assert site.hub.state("101").teams_claim is None
+
+
+async def test_one_persons_events_are_worked_through_in_the_order_they_came():
+    async with Site("101") as site:
+        statuses = ["Available", "Away", "Custom 1", "Custom 2", "Out of office"]
+        for status in statuses:
+            site.hub.post("101", StatusSeen(status, site.clock.now()))
+        await asyncio.sleep(1)
+        assert [entry.seen.status for entry in site.journal.of("101")] == statuses
+        assert site.hub.state("101").status == "Out of office"
+
+
+async def test_different_people_are_served_side_by_side():
+    async with Site("101", "102", "103") as site:
+        site.store.takes = 2.0
+        for key in ("101", "102", "103"):
+            site.hub.post(key, TALKING)
+        await asyncio.sleep(2.5)
+        assert sorted(site.log[:3]) == ["saved 101", "saved 102", "saved 103"]
+        assert {line for line in site.log if line.startswith("done set")} == {
+            f"done set id-{key} Busy/InACall" for key in ("101", "102", "103")
+        }
+
+
+async def test_a_slow_write_holds_up_neither_its_person_nor_anybody_else():
+    async with Site("101", "102") as site:
+        site.teams.slow["id-101"] = 60.0
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(1)
+        site.hub.post("101", StatusSeen("Custom 1", site.clock.now()))
+        site.hub.post("102", TALKING)
+        await asyncio.sleep(1)
+        assert site.hub.state("101").status == "Custom 1"
+        assert "done set id-102 Busy/InACall" in site.log
+
+
+async def test_wishes_that_pile_up_behind_a_slow_write_become_one():
+    async with Site("101") as site:
+        site.teams.slow["id-101"] = 30.0
+        for _ in range(10):
+            site.hub.post("101", TALKING)
+            await asyncio.sleep(1)
+            site.hub.post("101", SILENT)
+            await asyncio.sleep(1)
+        assert site.log.count("set id-101 Busy/InACall") == 1
+        assert "clear id-101" not in site.log
+        await asyncio.sleep(60)
+        assert [line for line in site.log if not line.startswith(("done", "saved"))] == [
+            "set id-101 Busy/InACall",
+            "clear id-101",
+        ]
+
+
+async def test_a_status_is_changed_and_read_back():
+    async with Site("101") as site:
+        site.hub.post("101", SILENT)
+        site.hub.post("101", StatusSeen("Available", site.clock.now()))
+        site.hub.post("101", shown(site, BUSY))
+        await asyncio.sleep(0.1)
+        assert site.log.index("saved 101") < site.log.index("status 101 Away")
+        assert site.hub.state("101").status == "Away"
+        site.hub.post("101", shown(site, FREE))
+        await asyncio.sleep(0.1)
+        assert site.pbx.statuses == {"101": "Available"}
+
+
+@pytest.mark.parametrize("error", [TryAgain("busy", after_s=7.0), TryAgain("away"), Refused("no right")])
+async def test_a_write_that_fails_comes_back_as_an_event_with_its_reason_and_is_tried_again(error):
+    async with Site("101") as site:
+        site.teams.faults["id-101"] = error
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(0.1)
+        failed = next(
+            entry.seen for entry in site.journal.of("101") if type(entry.seen) is PresenceWriteFailed
+        )
+        assert failed == PresenceWriteFailed(str(error), getattr(error, "after_s", None))
+        del site.teams.faults["id-101"]
+        await asyncio.sleep(6.8)
+        waited_long = getattr(error, "after_s", None) is not None
+        assert ("done set id-101 Busy/InACall" in site.log) is not waited_long
+        await asyncio.sleep(1)
+        assert "done set id-101 Busy/InACall" in site.log
+
+
+async def test_a_failed_change_of_status_comes_back_as_an_event():
+    async with Site("101") as site:
+        site.pbx.faults["101"] = TryAgain("never answered")
+        site.hub.post("101", SILENT)
+        site.hub.post("101", StatusSeen("Available", site.clock.now()))
+        site.hub.post("101", shown(site, BUSY))
+        await asyncio.sleep(0.1)
+        assert StatusWriteFailed("never answered") in [entry.seen for entry in site.journal.of("101")]
+
+
+async def test_who_is_not_found_in_entra_yet_is_not_written_to():
+    async with Site("101", known=False) as site:
+        next(iter(site.people)).trouble("teams", "Entra has nobody of that name")
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(0.1)
+        assert PresenceWriteFailed("Entra has nobody of that name") in [
+            entry.seen for entry in site.journal.of("101")
+        ]
+        assert not any("set" in line for line in site.log)
+        site.people.identify(site.people["101"], "ID-101", "Ann")
+        await asyncio.sleep(5)
+        assert "done set id-101 Busy/InACall" in site.log
+
+
+async def test_the_lease_is_renewed_while_the_call_lasts():
+    async with Site("101") as site:
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(1000)
+        assert 4 <= site.log.count("done set id-101 Busy/InACall") <= 8
+        site.hub.post("101", PbxLost())
+        await asyncio.sleep(1)
+        site.log.clear()
+        await asyncio.sleep(1000)
+        assert not any("set" in line for line in site.log)
+        assert site.hub.state("101").teams_claim is None
+
+
+async def test_a_pause_ends_by_itself_at_its_time():
+    async with Site("101") as site:
+        site.hub.post("101", Paused(site.clock.now() + 60))
+        await asyncio.sleep(0.1)
+        assert site.store.load()["101"].paused
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(59)
+        assert not any("set" in line for line in site.log)
+        await asyncio.sleep(2)
+        assert "done set id-101 Busy/InACall" in site.log
+        site.hub.post("101", Paused())
+        site.hub.post("101", Resumed())
+        await asyncio.sleep(0.1)
+        assert not site.hub.state("101").paused
+
+
+async def test_a_timer_moves_with_the_state_and_fires_once():
+    async with Site("101", min_call_s=10.0) as site:
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(5)
+        site.hub.post("101", SILENT)
+        await asyncio.sleep(1)
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(9.5)
+        assert not any("set" in line for line in site.log)
+        await asyncio.sleep(1)
+        assert site.log.count("set id-101 Busy/InACall") == 1
+
+
+async def test_reads_that_the_core_wants_are_passed_on():
+    async with Site("101") as site:
+        site.hub.post("101", PresenceSeen(BUSY, Source.NOTIFICATION, site.clock.now()))
+        await asyncio.sleep(0.1)
+        assert [key for key, _ in site.reads] == ["101"]
+        assert abs(site.reads[0][1] - site.clock.now()) < 1
+
+
+# Beginning and end --------------------------------------------------------------------------------
+
+
+async def test_a_start_takes_up_what_was_ours_and_forgets_who_is_gone():
+    first = Site("101", "102")
+    async with first:
+        first.hub.post("101", TALKING)
+        first.hub.post("102", Paused())
+        await asyncio.sleep(0.1)
+    again = Site("101", store=first.store)
+    async with again:
+        assert list(again.store.load()) == ["101"]
+        assert again.hub.state("101").teams_claim is not None
+        again.hub.post("101", SILENT)
+        await asyncio.sleep(0.1)
+        assert "done clear id-101" in again.log
+
+
+async def test_everybody_is_told_of_the_start():
+    seen: list[tuple[str, type]] = []
+    async with Site("101", "102") as site:
+        post = site.hub.post
+        site.hub.post = lambda key, event: (seen.append((key, type(event))), post(key, event))  # type: ignore[method-assign]
+        site._running.cancel()
+        await asyncio.sleep(0.1)
+        site._running = site._tasks.create_task(site.hub.run())
+        await asyncio.sleep(0.1)
+    assert seen[:2] == [("101", Started), ("102", Started)]
+
+
+async def test_a_hub_that_does_not_run_and_a_person_who_is_not_served_drop_events():
+    async with Site("101") as site:
+        site.hub.post("999", TALKING)
+    site.hub.post("101", TALKING)
+    await asyncio.sleep(1)
+    assert site.log == []
+
+
+async def test_an_orderly_end_clears_our_sessions_and_says_how_many_are_left():
+    async with Site("101", "102", "103", "104") as site:
+        for key in ("101", "102", "103"):
+            site.hub.post(key, TALKING)
+        await asyncio.sleep(0.1)
+    site.log.clear()
+    site.teams.slow["id-102"] = 60.0
+    site.teams.faults["id-103"] = TryAgain("busy")
+    begun = passed()
+    assert await site.hub.let_go(2.5) == 2
+    assert passed() - begun <= 2.6
+    assert "done clear id-101" in site.log
+    assert not any("104" in line for line in site.log)
+    claims = {key: state.teams_claim is not None for key, state in site.store.load().items()}
+    assert claims == {"101": False, "102": True, "103": True}
+
+
+async def test_a_full_disk_at_the_end_hinders_nobody():
+    async with Site("101", "102") as site:
+        for key in ("101", "102"):
+            site.hub.post(key, TALKING)
+        await asyncio.sleep(0.1)
+    site.store.full = True
+    assert await site.hub.let_go(2.5) == 0
+    assert {"done clear id-101", "done clear id-102"} <= set(site.log)
+
+
+async def test_nothing_held_means_nothing_to_let_go():
+    async with Site("101") as site:
+        pass
+    assert await site.hub.let_go(2.5) == 0
+    assert site.log == []
+
+
+async def test_a_mailbox_that_overflows_loses_the_oldest_and_goes_on():
+    async with Site("101") as site:
+        site.store.takes = 10.0
+        site.hub.post("101", Paused())
+        await asyncio.sleep(0.1)
+        for number in range(1500):
+            site.hub.post("101", StatusSeen("Away" if number < 1499 else "Custom 2", site.clock.now()))
+        await asyncio.sleep(30)
+        assert site.hub.state("101").status == "Custom 2"
+
+
+async def test_our_own_writes_are_events_of_the_person():
+    async with Site("101") as site:
+        site.hub.post("101", TALKING)
+        await asyncio.sleep(0.1)
+        site.hub.post("101", SILENT)
+        site.hub.post("101", StatusSeen("Available", site.clock.now()))
+        site.hub.post("101", shown(site, BUSY))
+        await asyncio.sleep(10)
+        events = [entry.seen for entry in site.journal.of("101")]
+        assert PresenceWritten(cleared=False) in events
+        assert PresenceWritten(cleared=True) in events
