@@ -19,7 +19,7 @@ from presencebridge.core.model import Presence
 from presencebridge.errors import LinkError, Misconfigured, Problem
 from presencebridge.graph import calls, subscriptions
 from presencebridge.graph.auth import AppTokens, SignIn, WatcherTokens, certificate_credential
-from presencebridge.graph.client import GraphClient
+from presencebridge.graph.client import Budget, GraphClient
 from presencebridge.graph.keys import EncryptionKeys
 from presencebridge.graph.notices import Reject
 from presencebridge.graph.receiver import NoticeReceiver, Watched
@@ -124,6 +124,7 @@ class Service:
         self._config = config
         self._dry_run = dry_run
         self._clock = clock or SteadyClock()
+        self._budget = Budget()
         self.journal = Journal()
         self.links = Links(self._clock.now)
         self.links.on_change = lambda _report: self.journal.changed()
@@ -143,7 +144,9 @@ class Service:
             store = MemoryStore() if self._dry_run else stack.enter_context(SqliteStore(config.state.dir))
             graph_http = await stack.enter_async_context(http_client(config.graph_url, config.teams.ca_file))
             pbx_http = await stack.enter_async_context(http_client(config.pbx.url, config.pbx.ca_file))
-            graph_teams = GraphTeams(GraphClient(graph_http, app_tokens(config)), config.teams.client_id)
+            graph_teams = GraphTeams(
+                GraphClient(graph_http, app_tokens(config), self._budget), config.teams.client_id
+            )
             web_api = pbx_client(config, pbx_http)
             pbx: Pbx = DryPbx(web_api) if self._dry_run else web_api
             self.hub = Hub(
@@ -215,7 +218,7 @@ class Service:
         site = WatcherSite(config, self._clock, self.links)
         self._watched = site.watched
         for name in hook.watchers:
-            graph = GraphClient(graph_http, watcher_tokens(config, name))
+            graph = GraphClient(graph_http, watcher_tokens(config, name), self._budget)
             watcher = new_watcher(config, name, graph, site)
             watcher.on_gap = self._reader.want_all
             self._watchers[name] = watcher

@@ -250,9 +250,20 @@ async def test_a_lost_pbx_is_told_at_once_and_everybody_told_anew_when_it_is_bac
 
 async def test_an_answer_that_is_none_is_a_loss_too():
     site = Polling("101")
+    async with site.working():
+        assert site.of(PbxLost) == []
+        site.pbx.fault = Malformed("not the bridge")
+        await asyncio.sleep(30)
+        assert len(site.of(PbxLost)) == 1, "a loss is told once"
+        assert site.link.report.reason == "not the bridge"
+
+
+async def test_a_pbx_that_was_never_there_can_not_be_lost():
+    site = Polling("101")
     site.pbx.fault = Malformed("not the bridge")
     async with site.working():
-        assert site.of(PbxLost)
+        await asyncio.sleep(30)
+        assert site.of(PbxLost) == []
         assert site.of(LegsSeen) == []
         assert site.link.report.reason == "not the bridge"
 

@@ -177,7 +177,8 @@ async def renew(
                 print(f"{one}: reauthorized")
             else:
                 made = await graph.run(calls.renew_subscription(one, end))
-                print(f"{one}: until {made.expiration_date_time:%Y-%m-%d %H:%M:%S} UTC")
+                until = made.expiration_date_time if made else end
+                print(f"{one}: until {until:%Y-%m-%d %H:%M:%S} UTC")
 
 
 @subscriptions.command

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -36,10 +36,13 @@ class Call(Generic[T]):
     path: str
     resource: str
     """Which of Graph's budgets it uses: `presence`, `subscriptions` or `users`."""
-    answer: type[T]
+    answer: type[Any]
+    """What the body of the answer is read as."""
     body: Mapping[str, Any] | None = None
     needs: str = ""
     """The permission that it needs, for the error message."""
+    may_be_empty: bool = False
+    """Whether an answer without a body is one."""
 
 
 def read_presences(ids: Sequence[str]) -> Call[wire.Presences]:
@@ -136,12 +139,23 @@ def watched(ids: Sequence[str]) -> str:
 
 def renew_subscription(
     subscription: str, expires: datetime, certificate: str = "", certificate_id: str = ""
-) -> Call[wire.Subscription]:
-    """Give it a new end, and a new encryption certificate if one is named."""
+) -> Call[wire.Subscription | None]:
+    """Give it a new end, and a new encryption certificate if one is named.
+
+    The reference page has 200 and the subscription for an answer, Microsoft's OpenAPI 204 and none.
+    """
     body: dict[str, Any] = {"expirationDateTime": timestamp(expires)}
     if certificate:
         body |= {"encryptionCertificate": certificate, "encryptionCertificateId": certificate_id}
-    return _subscription("PATCH", f"/{quote(subscription, safe='')}", wire.Subscription, body)
+    return Call(
+        "PATCH",
+        f"/v1.0/subscriptions/{quote(subscription, safe='')}",
+        "subscriptions",
+        wire.Subscription,
+        body,
+        "Presence.Read.All",
+        may_be_empty=True,
+    )
 
 
 def reauthorize_subscription(subscription: str) -> Call[None]:
@@ -191,10 +205,10 @@ def decode(call: Call[T], status: int, headers: Mapping[str, str], body: bytes) 
     """The call's answer. Raises the `LinkError` that says what to do next."""
     if not 200 <= status < 300:
         raise _error(call, status, headers, body)
-    if call.answer is type(None):
-        return None
+    if call.answer is type(None) or (call.may_be_empty and not body):
+        return cast("T", None)
     try:
-        return msgspec.json.decode(body, type=call.answer)
+        return cast("T", msgspec.json.decode(body, type=call.answer))
     except _NO_JSON as error:
         raise Malformed(f"Graph's answer to {_name(call)} is not what it should be: {error}") from error
 

@@ -49,13 +49,20 @@ class _Gate:
         self._closed_until = max(self._closed_until, until)
 
 
+class Budget:
+    """Graph counts for an app in a tenant, whoever signs in: all clients of a site share one of these."""
+
+    def __init__(self) -> None:
+        self.gates = {resource: _Gate(rate) for resource, rate in BUDGET_PER_S.items()}
+
+
 class GraphClient:
     """Calls Graph in the name of whoever the tokens are of. Raises `LinkError` and nothing else."""
 
-    def __init__(self, http: httpx2.AsyncClient, tokens: Tokens) -> None:
+    def __init__(self, http: httpx2.AsyncClient, tokens: Tokens, budget: Budget | None = None) -> None:
         self._http = http
         self._tokens = tokens
-        self._gates = {resource: _Gate(rate) for resource, rate in BUDGET_PER_S.items()}
+        self._gates = (budget or Budget()).gates
 
     async def run(self, call: calls.Call[T]) -> T:
         """The call's answer. A token that Graph refuses is renewed once; nothing else is repeated here."""

@@ -19,6 +19,8 @@ from presencebridge.graph.keys import EncryptionKeys
 from presencebridge.graph.receiver import Watched
 from presencebridge.graph.subscriptions import LEAST_LIFE_S, LIFE_S, Action, Held, Wanted, next_look, plan
 
+_MOST_SUBSCRIPTIONS: Final = 10_000
+"""Of an organization: https://learn.microsoft.com/graph/change-notifications-overview"""
 _FIRST_RETRY_S: Final = 2.0
 _LONGEST_RETRY_S: Final = 60.0
 _NOT_SOONER_THAN_S: Final = 5.0
@@ -164,13 +166,14 @@ class Watcher:
                 raise  # the sign-in or its rights, and not the renewal
             await self._delete()  # a renewal that Graph does not take: a new one instead
         else:
-            if (made.encryption_certificate_id or wanted.certificate_id) != wanted.certificate_id:
+            kept = made.encryption_certificate_id if made else None
+            if (kept or wanted.certificate_id) != wanted.certificate_id:
                 await self._delete()  # it keeps the old key: only a new one takes the new key
                 return
             self._keep(
                 replace(
                     held,
-                    expires_at=_end(made, now),
+                    expires_at=_end(made, now) if made else now + LEAST_LIFE_S,
                     renewed_at=now,
                     certificate_id=wanted.certificate_id,
                 )
@@ -228,7 +231,7 @@ async def list_all(graph: GraphClient) -> list[wire.Subscription]:
     found: list[wire.Subscription] = []
     page = await graph.run(calls.list_subscriptions())
     found += page.value
-    while page.next_link:
+    while page.next_link and len(found) < _MOST_SUBSCRIPTIONS:
         page = await graph.run(calls.list_subscriptions(page.next_link))
         found += page.value
     return found

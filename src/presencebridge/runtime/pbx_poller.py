@@ -1,7 +1,7 @@
 """Reads 3CX: calls at short intervals, and everybody's status in turn between them."""
 
 import asyncio
-import collections
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -36,8 +36,13 @@ class PbxPoller:
         self._status_every_s = status_every_s
         self._legs: dict[str, tuple[LegState, ...]] = {}
         self._told: set[str] = set()
-        self._looked_at: set[str] = set()
+        self._unreadable: set[str] = set()
+        self._unseen = {member.key for member in people}
+        """Whose status was not asked for since the start, or since the link was lost."""
+        self._asking: set[str] = set()
         self._free = asyncio.Semaphore(_MOST_AT_A_TIME)
+        self._up = asyncio.Event()
+        self._was_lost = asyncio.Event()
         self._rests: dict[str, tuple[float, float]] = {}
         """Until when an extension is left alone, and how long its rest was."""
         self.beat_at = clock.now()
@@ -62,43 +67,58 @@ class PbxPoller:
                 metrics.READS.labels("3cx", "done").inc()
                 metrics.LAST_SEEN.labels("3cx").set(self._clock.now())
                 self._link.connected()
+                self._up.set()
                 self._tell_legs(legs.by_extension, legs.unreadable)
             await asyncio.sleep(max(0.0, begun + self._poll_every_s - self._clock.now()))
 
     def _tell_legs(self, legs: dict[str, tuple[LegState, ...]], unreadable: dict[str, str]) -> None:
         for member in self._people:
-            if member.key in unreadable:
-                member.trouble("3cx", unreadable[member.key])
+            key, mine = member.key, legs.get(member.key, ())
+            if key in unreadable:
+                self._unreadable.add(key)
+                member.trouble("3cx", unreadable[key])
                 continue
-            mine = legs.get(member.key, ())
-            if member.key not in self._told or self._legs.get(member.key, ()) != mine:
-                self._told.add(member.key)
-                self._legs[member.key] = mine
+            if key in self._unreadable:
+                self._unreadable.discard(key)
+                member.trouble("3cx", "")
+            if key not in self._told or self._legs.get(key, ()) != mine:
+                self._told.add(key)
+                self._legs[key] = mine
                 self.on_seen(member, LegsSeen(mine))
 
     def _lost(self, error: LinkError) -> None:
         self._link.failed(error)
+        if not self._up.is_set():
+            return
+        self._up.clear()
+        self._was_lost.set()
         self._told.clear()  # everybody is told and looked at anew when the link is back
-        self._looked_at.clear()
+        self._unseen = {member.key for member in self._people}
         for member in self._people:
             self.on_seen(member, PbxLost())
 
     async def _poll_statuses(self) -> None:
         """Everybody's status within `status_every_s`, evenly; after a start or a loss as fast as it goes."""
-        turn: collections.deque[Member] = collections.deque()
         async with asyncio.TaskGroup() as tasks:
             while True:
-                if not turn:
-                    turn.extend(self._people)
-                hurry = not self._link.is_up
-                if turn and not hurry:
-                    member = turn.popleft()
-                    hurry = member.key not in self._looked_at
-                    self._looked_at.add(member.key)
-                    await self._free.acquire()
-                    tasks.create_task(self._read_status(member), name=f"status of {member.key}")
-                pace = self._status_every_s / max(1, len(self._people))
-                await asyncio.sleep(min(pace, _HURRY_S) if hurry else pace)
+                for member in self._people:
+                    await self._up.wait()
+                    self._was_lost.clear()
+                    if member.key not in self._asking:
+                        await self._free.acquire()
+                        self._asking.add(member.key)
+                        tasks.create_task(self._read_status(member), name=f"status of {member.key}")
+                    self._unseen.discard(member.key)
+                    await self._pace()
+
+    async def _pace(self) -> None:
+        pace = self._status_every_s / len(self._people)
+        if self._unseen:
+            await asyncio.sleep(min(pace, _HURRY_S))
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pace):
+                await self._was_lost.wait()
 
     async def _read_status(self, member: Member) -> None:
         try:
@@ -117,4 +137,5 @@ class PbxPoller:
                     member.trouble("3cx", "")
                 self.on_seen(member, StatusSeen(status, asked_at))
         finally:
+            self._asking.discard(member.key)
             self._free.release()

@@ -8,7 +8,7 @@ from typing import Final
 from presencebridge import metrics
 from presencebridge.core.events import PresenceSeen, Source
 from presencebridge.core.model import Presence
-from presencebridge.errors import LinkError, TryAgain
+from presencebridge.errors import LinkError, Refused, TryAgain
 from presencebridge.runtime.links import Link
 from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.ports import Clock, Teams
@@ -41,8 +41,8 @@ class PresenceReader:
         self.beat_at = clock.now()
         """When the last round began: the sign of life."""
         self.on_seen: Callable[[Member, PresenceSeen], None] = lambda _member, _event: None
-        self.on_silence: Callable[[list[str]], None] = lambda _users: None
-        """Called with those whose changes a read found and no notification told."""
+        self.on_silence: Callable[[list[str]], None] | None = None
+        """Called with those whose changes a read found and no notification told, where they should be."""
 
     def want(self, member: Member, not_before: float) -> None:
         """Read this person, not before the time given."""
@@ -85,12 +85,20 @@ class PresenceReader:
                 metrics.READS.labels("teams", type(error).__name__).inc()
                 self._link.failed(error)
                 wait = min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S)
-                await asyncio.sleep(max(wait, error.after_s or 0.0) if isinstance(error, TryAgain) else wait)
+                asked = error.after_s if isinstance(error, TryAgain) else None
+                await self._rest(max(wait, asked or 0.0))
                 failures += 1
             else:
                 metrics.READS.labels("teams", "done").inc()
                 self._link.connected()
                 failures = 0
+
+    async def _rest(self, seconds: float) -> None:
+        """Sleep, however long, and show that we live meanwhile."""
+        end = self._clock.now() + seconds
+        while (left := end - self._clock.now()) > 0:
+            self.beat_at = self._clock.now()
+            await asyncio.sleep(min(left, _LONGEST_RETRY_S))
 
     async def _wait(self, seconds: float) -> None:
         self._changed.clear()
@@ -101,7 +109,14 @@ class PresenceReader:
 
     async def _read(self, users: list[str]) -> None:
         asked_at = self._clock.now()
-        found = {read.id.casefold(): read for read in await self._teams.presences(users)}
+        try:
+            reads = await self._teams.presences(users)
+        except Refused as error:
+            if error.status != 400:
+                raise
+            await self._read_halves(users, error)
+            return
+        found = {read.id.casefold(): read for read in reads}
         metrics.LAST_SEEN.labels("teams_read").set(self._clock.now())
         for user in users:
             if self._wanted.get(user, asked_at) <= asked_at:
@@ -122,10 +137,21 @@ class PresenceReader:
             event = PresenceSeen(presence, Source.READ, asked_at, read.sequence_number)
             self.on_seen(member, event)
 
+    async def _read_halves(self, users: list[str], error: Refused) -> None:
+        """Graph refuses the request as a whole: find whose id it is, so that it costs nobody else."""
+        if len(users) > 1:
+            await self._read(users[: len(users) // 2])
+            await self._read(users[len(users) // 2 :])
+            return
+        self._wanted.pop(users[0], None)
+        member = self._people.of_user(users[0])
+        if member is not None:
+            member.trouble("teams", f"Graph refuses to tell this person's presence: {error}")
+
     def _check_silence(self, now: float) -> None:
         silent = [user for user, since in self._drifted.items() if now - since > _DELIVERED_WITHIN_S]
-        if silent:
+        for user in silent:
+            del self._drifted[user]
+        if silent and self.on_silence:
             metrics.DRIFT.inc(len(silent))
-            for user in silent:
-                del self._drifted[user]
             self.on_silence(silent)
