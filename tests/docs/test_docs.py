@@ -1,0 +1,78 @@
+"""What the documents name is what the program has."""
+
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from presencebridge import config, metrics
+from presencebridge.cli.main import app
+from presencebridge.core.policy import PRESETS
+
+ROOT = Path(__file__).parents[2]
+CONFIG = (ROOT / "docs" / "config.md").read_text("utf-8")
+README = (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "section",
+    [config.Teams, config.Webhook, config.Pbx, config.People, config.Person, config.PolicySection],
+)
+def test_every_word_of_the_config_is_documented(section: type[msgspec.Struct]) -> None:
+    for field in msgspec.structs.fields(section):
+        if not isinstance(field.type, type) or not issubclass(field.type, msgspec.Struct):
+            word = field.name
+            assert f"`{word}`" in CONFIG or f"[policy.{word}]" in CONFIG or word == "webhook", word
+
+
+def test_every_default_in_the_document_is_the_real_one() -> None:
+    sections = {
+        "## [teams]": config.Teams,
+        "## [teams.webhook]": config.Webhook,
+        "## [pbx]": config.Pbx,
+        "## [policy]": config.PolicySection,
+    }
+    for title, section in sections.items():
+        text = CONFIG.partition(f"{title}\n")[2].partition("\n## ")[0]
+        defaults = {field.name: field.default for field in msgspec.structs.fields(section)}
+        for word, default in re.findall(r"^\| `(\w+)` \| `?([^|`]+)`? \|", text, re.MULTILINE):
+            shown = default.strip().strip('"')
+            if word not in PRESETS and shown and shown not in ("by cloud", '["default"]'):
+                real = defaults[word]
+                assert str(real).lower() == shown or float(shown) == real, word
+
+
+def test_every_metric_is_documented() -> None:
+    text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+    documented = set(re.findall(r"`(presencebridge_\w+)", text))
+    real = set()
+    for metric in metrics.REGISTRY.collect():
+        real.add(metric.name + ("_total" if metric.type == "counter" else ""))
+    assert documented == real
+
+
+def test_the_config_of_the_readme_passes_the_check(tmp_path: Path) -> None:
+    blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "app.pem").write_text("not read by the check")
+    site = tmp_path / "site.toml"
+    site.write_text(blocks[0])
+    assert config.load(site).policy.manual_wins is True
+    site.write_text(
+        blocks[0].replace('delivery = "poll"', 'delivery = "webhook"')
+        + blocks[1].partition("[teams.webhook]")[2].join(["[teams.webhook]", ""])
+    )
+    assert config.load(site).teams.webhook is not None
+
+
+def test_every_command_of_the_readme_exists() -> None:
+    commands = set(re.findall(r"presencebridge (?!is|run`)([a-z]+(?: [a-z-]+)?)", README))
+    known = set(app)
+    for command in commands:
+        assert command.split()[0] in known, command
+
+
+def test_no_link_of_the_documents_is_broken() -> None:
+    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text("utf-8")):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
