@@ -161,7 +161,10 @@ def _world() -> dict[str, Any]:
         "client_id": APP,
         "client_secret": "s3cret",
         "users": users,
-        "watchers": [{"username": "watcher@example.org", "id": "00000000-0000-0000-0000-000000000999"}],
+        "watchers": [
+            {"username": "watcher@example.org", "id": "00000000-0000-0000-0000-000000000999"},
+            {"username": "second@example.org", "id": "00000000-0000-0000-0000-000000000998"},
+        ],
         "extensions": extensions,
     }
 
@@ -223,15 +226,19 @@ class Site:
 
     # Programs
 
-    def sign_in(self) -> None:
-        login = Program(self.folder / "login.log", "login", "--config", str(self.config))
+    def sign_in(self, watcher: str = "default", account: str = "watcher@example.org") -> None:
+        log = self.folder / f"login-{watcher}-{time.monotonic_ns()}.log"
+        login = Program(log, "login", "--config", str(self.config), "--watcher", watcher)
         login.start()
-        until("login shows a code", lambda: "enter the code" in login.log)
-        code = login.log.rpartition("enter the code ")[2].split()[0]
-        self.ask_graph("POST", f"/sign-ins/{code}/approve", {"username": "watcher@example.org"})
         assert login.process is not None
-        assert login.process.wait(PATIENCE_S) == 0, login.log
-        assert "signed in as watcher@example.org" in login.log
+        try:
+            until("login shows a code", lambda: "enter the code" in login.log)
+            code = login.log.partition("enter the code ")[2].split()[0]
+            self.ask_graph("POST", f"/sign-ins/{code}/approve", {"username": account})
+            assert login.process.wait(PATIENCE_S) == 0, login.log
+        finally:
+            login.close()
+        assert f"signed in as {account}" in login.log
 
     def start_service(self) -> None:
         self.service.start()

@@ -60,17 +60,21 @@ def web_api(
     control_port
         Where a test can play the people; 0 takes a free port.
     tls_dir
-        Not for this one: the bridge speaks plain HTTP only.
+        Serve HTTPS, as behind a proxy: the bridge itself speaks plain HTTP only.
     dialect
         Whose build of the bridge to be.
     """
     from presencebridge.emulators.webapi.serve import serve_webapi
 
-    if tls_dir is not None:
-        cure = "leave --tls-dir away, and put nginx in front if you need HTTPS"
-        raise Misconfigured([Problem("--tls-dir", "3cx-web-API speaks plain HTTP only", cure)])
     _until_stopped(
-        serve_webapi(_world(world), port=port, control_port=control_port, dialect=dialect, announce=_announce)
+        serve_webapi(
+            _world(world),
+            port=port,
+            control_port=control_port,
+            dialect=dialect,
+            announce=_announce,
+            tls_dir=tls_dir,
+        )
     )
 
 

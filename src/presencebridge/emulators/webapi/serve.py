@@ -3,31 +3,42 @@
 import contextlib
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from presencebridge.emulators.clock import Clock
+from presencebridge.emulators.tls import server_certificate
 from presencebridge.emulators.webapi.emulator import WebApiEmulator
 from presencebridge.emulators.world import World
 from presencebridge.serving import Listener
 
 
-async def serve_webapi(
+async def serve_webapi(  # noqa: PLR0913 - the command's options, one for one
     world: World,
     *,
     port: int,
     control_port: int | None,
     dialect: str,
     announce: Callable[[str], None],
+    tls_dir: Path | None = None,
     api_key: str | None = None,
 ) -> None:
     """Serves until cancelled, or until /stop ended the bridge.
+
+    The real bridge speaks plain HTTP only. With `tls_dir` it is as behind a proxy that adds HTTPS.
 
     Standard output is the bridge's own, for scripts that read it; what this program itself has to say
     goes to `announce`. Raises `ValueError` for an unknown dialect and `OSError` for a taken port.
     """
     running = RunningWebApi(
-        world, port=port, control_port=control_port, dialect=dialect, api_key=api_key, out=_print
+        world,
+        port=port,
+        control_port=control_port,
+        dialect=dialect,
+        api_key=api_key,
+        out=_print,
+        tls_dir=tls_dir,
     )
     async with running:
         announce(f"3cx-web-API ({dialect}) on {running.url}")
@@ -54,7 +65,9 @@ class RunningWebApi:
         out: Callable[[str], None] | None = None,
         api_key: str | None = None,
         clock: Clock | None = None,
+        tls_dir: Path | None = None,
     ) -> None:
+        self._tls = server_certificate(tls_dir) if tls_dir else None
         self.emulator = WebApiEmulator(
             world, dialect=dialect, out=out, api_key=api_key, clock=clock or Clock()
         )
@@ -88,7 +101,13 @@ class RunningWebApi:
         """Starts the bridge, unless it runs. Raises `OSError` where its port is taken."""
         if self._bridge is not None:
             return
-        bridge = Listener(_spelled(self.emulator.app), port=self._port, date_header=False)
+        bridge = Listener(
+            _spelled(self.emulator.app),
+            port=self._port,
+            certificate=self._tls.certificate if self._tls else None,
+            key=self._tls.key if self._tls else None,
+            date_header=False,
+        )
         self._port, self.url = bridge.port, bridge.url
         self._bridge = await bridge.__aenter__()
         self.emulator.start(self._port)
