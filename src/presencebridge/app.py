@@ -45,7 +45,7 @@ from presencebridge.web.webhook import Webhook
 
 _log = structlog.get_logger()
 
-_LET_GO_WITHIN_S: Final = 2.5
+_LET_GO_WITHIN_S: Final = 2.0
 _LOOK_UP_AGAIN_S: Final = 600.0
 _FIRST_RETRY_S: Final = 2.0
 _LONGEST_RETRY_S: Final = 60.0
@@ -177,6 +177,7 @@ class Service:
                 await stop.wait()
                 for task in running:
                     task.cancel()
+            self.journal.close()
             if config.teams.on_stop == "clear" and not self._dry_run:
                 left = await self.hub.let_go(_LET_GO_WITHIN_S)
                 _log.info("stopped", sessions_left_to_their_lease=left)

@@ -1,5 +1,6 @@
 """Logging: one line an event, pretty on a terminal and JSON otherwise, on stderr."""
 
+import asyncio
 import logging
 import sys
 
@@ -27,7 +28,11 @@ def set_up(*, level: int = logging.INFO, terminal: bool | None = None) -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *([] if pretty else [structlog.processors.format_exc_info]),
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()
@@ -36,3 +41,10 @@ def set_up(*, level: int = logging.INFO, terminal: bool | None = None) -> None:
     for chatty in ("httpx2", "httpcore2", "msal", "urllib3", "uvicorn", "sse_starlette", "asyncio"):
         # What these have to say, addresses included, is told by our own lines where it matters.
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether it is worth telling: requests that are cut off at the end of the program are not."""
+    cut_off = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
+    return not cut_off and "timeout graceful shutdown exceeded" not in record.getMessage()

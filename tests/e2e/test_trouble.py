@@ -1,8 +1,9 @@
 """Crashes, outages and restarts: everybody ends right, and meanwhile the service says what is wrong."""
 
 import signal
+import socket
 
-from conftest import FREE, Site, until
+from conftest import FREE, PATIENCE_S, Program, Site, until
 
 BUSY = "Busy/InACall"
 
@@ -68,6 +69,24 @@ def test_an_orderly_stop_takes_our_sessions_back_and_is_quick(site: Site) -> Non
     assert site.teams(1) == FREE
     site.start_service()
     site.until_teams(1, BUSY)
+
+
+def test_an_orderly_stop_is_not_held_up_by_open_streams_and_half_sent_requests(site: Site) -> None:
+    watching = Program(site.folder / "watch.log", "watch", "--config", str(site.config))
+    watching.start()
+    half_sent = socket.create_connection(("127.0.0.1", site.ports["hook"]))
+    half_sent.sendall(b"POST /presence-hook HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
+    site.client(1, "Busy/InAMeeting")
+    try:
+        until("watch tells what happens", lambda: "Teams became busy (rule 1)" in watching.log)
+        assert site.service.end() == 0, site.service.log
+        assert watching.process is not None
+        assert watching.process.wait(PATIENCE_S) == 1
+        assert "the service has stopped" in watching.log
+        assert "Traceback" not in site.service.log
+    finally:
+        half_sent.close()
+        watching.close()
 
 
 def test_an_orderly_stop_leaves_our_sessions_to_their_lease_if_told_so(new_site) -> None:

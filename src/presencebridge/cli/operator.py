@@ -120,8 +120,9 @@ def watch(*, config: Path) -> None:
                         event = value
                     elif name == "data" and event == "decision":
                         _print_story(json.loads(value))
-        except httpx2.TransportError as error:
-            raise BridgeError("the service has stopped") from error
+        except httpx2.TransportError:
+            pass
+    raise BridgeError("the service has stopped")
 
 
 def _print_story(story: dict[str, Any]) -> None:

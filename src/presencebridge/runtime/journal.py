@@ -30,6 +30,7 @@ class Journal:
     def __init__(self) -> None:
         self._entries: dict[str, collections.deque[Entry]] = {}
         self._readers: set[asyncio.Queue[Entry | None]] = set()
+        self.closed = False
 
     def add(self, entry: Entry) -> None:
         entries = self._entries.get(entry.person)
@@ -43,6 +44,11 @@ class Journal:
         for reader in self._readers:
             if reader.qsize() < _MOST_BEHIND:  # a reader that slow reads everything anew
                 reader.put_nowait(entry)
+
+    def close(self) -> None:
+        """Nothing more will come: whoever follows may go."""
+        self.closed = True
+        self.changed()
 
     def of(self, person: str) -> tuple[Entry, ...]:
         return tuple(self._entries.get(person, ()))

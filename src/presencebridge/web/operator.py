@@ -147,7 +147,7 @@ class _Pages:
         """`decision` for each entry, `changed` when a page should be drawn anew."""
         async with self._site.journal.follow() as entries:
             yield {"event": "changed", "data": "{}"}
-            while True:
+            while not self._site.journal.closed:
                 batch = [await entries.get()]
                 await asyncio.sleep(_AT_MOST_EVERY_S)
                 while not entries.empty():
