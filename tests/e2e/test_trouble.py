@@ -76,8 +76,9 @@ def test_an_orderly_stop_is_not_held_up_by_open_streams_and_half_sent_requests(s
     watching.start()
     half_sent = socket.create_connection(("127.0.0.1", site.ports["hook"]))
     half_sent.sendall(b"POST /presence-hook HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nabc")
-    site.client(1, "Busy/InAMeeting")
     try:
+        until("watch follows", lambda: "watching" in watching.log)
+        site.client(1, "Busy/InAMeeting")
         until("watch tells what happens", lambda: "Teams became busy (rule 1)" in watching.log)
         assert site.service.end() == 0, site.service.log
         assert watching.process is not None

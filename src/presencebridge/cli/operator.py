@@ -113,6 +113,7 @@ def watch(*, config: Path) -> None:
     with _service(config) as service:
         try:
             with service.stream("GET", "/api/events", timeout=None) as answer:
+                print(f"watching {service.base_url}; Ctrl-C ends it", flush=True)
                 event = ""
                 for line in answer.iter_lines():
                     name, _, value = line.partition(": ")
