@@ -26,6 +26,7 @@ from presencebridge.graph.receiver import NoticeReceiver, Watched
 from presencebridge.graph.signing_keys import SigningKeys
 from presencebridge.graph.teams import GraphTeams
 from presencebridge.graph.watcher import Watcher
+from presencebridge.pbx.v20_client import V20Client
 from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.runtime.clock import SteadyClock
 from presencebridge.runtime.dry_run import DryPbx, DryTeams
@@ -94,8 +95,13 @@ def watcher_tokens(config: Config, name: str) -> WatcherTokens:
     return WatcherTokens(sign_in(config), config.state.dir, name)
 
 
-def pbx_client(config: Config, http: httpx2.AsyncClient) -> WebApiClient:
-    return WebApiClient(http, config.pbx.timeout_s)
+def pbx_client(config: Config, http: httpx2.AsyncClient) -> WebApiClient | V20Client:
+    """The client for the kind of PBX that the config names."""
+    pbx = config.pbx
+    if pbx.kind == "3cx-web-api":
+        return WebApiClient(http, pbx.timeout_s)
+    key = secret("pbx-client-secret", pbx.client_secret_file) or ""
+    return V20Client(http, pbx.client_id, key, pbx.timeout_s, SteadyClock().now)
 
 
 def new_watcher(config: Config, name: str, graph: GraphClient, site: "WatcherSite") -> Watcher:
@@ -147,8 +153,8 @@ class Service:
             graph_teams = GraphTeams(
                 GraphClient(graph_http, app_tokens(config), self._budget), config.teams.client_id
             )
-            web_api = pbx_client(config, pbx_http)
-            pbx: Pbx = DryPbx(web_api) if self._dry_run else web_api
+            real_pbx = pbx_client(config, pbx_http)
+            pbx: Pbx = DryPbx(real_pbx) if self._dry_run else real_pbx
             self.hub = Hub(
                 self.people,
                 store,

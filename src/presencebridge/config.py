@@ -293,7 +293,8 @@ def check(config: Config) -> list[Problem]:
 def advise(config: Config) -> list[Problem]:
     """What works and is still worth mending."""
     found = []
-    for path in (config.teams.certificate_file, config.teams.client_secret_file):
+    teams, pbx = config.teams, config.pbx
+    for path in (teams.certificate_file, teams.client_secret_file, pbx.client_secret_file):
         if path and path.is_file() and path.stat().st_mode & stat.S_IROTH:
             found.append(Problem(str(path), "everybody on this machine can read it", f"chmod 0600 {path}"))
     host = parse_listen(config.operator.listen)[0]
@@ -366,8 +367,7 @@ def _check_pbx(config: Config) -> list[Problem]:
     pbx = config.pbx
     problems = []
     if pbx.kind == "3cx-v20":
-        cure = 'run 3cx-web-API on the PBX and use kind = "3cx-web-api"'
-        problems.append(Problem("[pbx] kind", "3cx-v20 is not built yet", cure))
+        problems += _check_api_client(pbx)
     parts = urlsplit(pbx.url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         cure = 'such as url = "http://127.0.0.1:8889"'
@@ -378,11 +378,27 @@ def _check_pbx(config: Config) -> list[Problem]:
     return problems
 
 
+def _check_api_client(pbx: Pbx) -> list[Problem]:
+    problems = []
+    if not pbx.client_id:
+        cure = "make an API client in 3CX under Integrations > API, and give its client id"
+        problems.append(Problem("[pbx] client_id", "is missing", cure))
+    if pbx.client_secret_file:
+        problems += _check_secret_file("[pbx] client_secret_file", pbx.client_secret_file)
+    elif secret("pbx-client-secret") is None:
+        cure = (
+            "write the API client's key into a file and name that with client_secret_file, "
+            "or set PRESENCEBRIDGE_PBX_CLIENT_SECRET, or load the systemd credential pbx-client-secret"
+        )
+        problems.append(Problem("[pbx]", "the API client's key is missing", cure))
+    return problems + _check_url("[pbx] url", pbx.url)
+
+
 def _check_people(config: Config) -> list[Problem]:
     problems = []
     if config.people.match == "email":
         cure = 'use match = "list" and name everybody in a [[person]]'
-        what = "3cx-web-API has no list of extensions, so nobody can be found by mail address"
+        what = "nobody can be found by mail address yet"
         problems.append(Problem("[people] match", what, cure))
     elif not config.person:
         cure = 'add [[person]] with teams = "name@example.org" and extension = "101"'

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import uvicorn
 
-_STOP_WITHIN_S = 2  # open event streams would otherwise hold the stop for ever
+_STOP_WITHIN_S = 1  # a half-sent request would otherwise hold the stop for ever
 
 
 class _Server(uvicorn.Server):
@@ -25,10 +25,11 @@ class Listener:
     """Serves an application while its `async with` block runs.
 
     Port 0 takes a free one; `url` and `port` tell which, once the block is entered. With `certificate`
-    and `key` (PEM files) it speaks HTTPS. Raises `OSError` where the address can't be had.
+    and `key` (PEM files) it speaks HTTPS, and with `websockets` WebSocket too. Raises `OSError` where the
+    address can't be had.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each with a default that will do
         self,
         app: Any,
         host: str = "127.0.0.1",
@@ -37,6 +38,7 @@ class Listener:
         certificate: Path | None = None,
         key: Path | None = None,
         date_header: bool = True,
+        websockets: bool = False,
     ) -> None:
         self._socket = _listen(host, port)
         self.host = host
@@ -47,6 +49,8 @@ class Listener:
             uvicorn.Config(
                 app,
                 http="httptools",
+                ws="websockets-sansio" if websockets else "none",
+                ws_ping_interval=None,
                 loop="asyncio",
                 lifespan="off",
                 log_config=None,

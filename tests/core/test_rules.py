@@ -943,3 +943,8 @@ def test_a_playbook_that_was_never_checked_is_found():
     assert book.unchecked
     assert book in open_playbooks
     book.expect()
+
+
+def test_a_meeting_makes_the_phone_away_although_its_calls_can_not_be_seen():
+    book = play().feed(Started(), status(AVAILABLE), teams(MEETING)).expect(take())
+    book.feed(wrote(AVAILABLE, AWAY)).expect()

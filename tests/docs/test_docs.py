@@ -53,16 +53,18 @@ def test_every_metric_is_documented() -> None:
 
 
 def test_the_config_of_the_readme_passes_the_check(tmp_path: Path) -> None:
-    blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    (tmp_path / "app.pem").write_text("not read by the check")
+    whole, v20, webhook = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    for file in ("app.pem", "pbx-key"):
+        (tmp_path / file).write_text("not read by the check")
     site = tmp_path / "site.toml"
-    site.write_text(blocks[0])
+    site.write_text(whole)
     assert config.load(site).policy.manual_wins is True
-    site.write_text(
-        blocks[0].replace('delivery = "poll"', 'delivery = "webhook"')
-        + blocks[1].partition("[teams.webhook]")[2].join(["[teams.webhook]", ""])
-    )
+    section = webhook[webhook.index("[teams.webhook]") :]
+    site.write_text(whole.replace('delivery = "poll"', 'delivery = "webhook"') + section)
     assert config.load(site).teams.webhook is not None
+    begin, end = whole.index("[pbx]"), whole.index("[[person]]")
+    site.write_text(whole[:begin] + v20 + whole[end:])
+    assert config.load(site).pbx.kind == "3cx-v20"
 
 
 def test_every_command_of_the_readme_exists() -> None:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -222,6 +223,7 @@ class Site:
             """
         )
         self.service = Program(folder / "run.log", "run", "--config", str(self.config))
+        self.calls_asked, self.status_asked = "/showallcalls", "/showstatus/{}"
         self._http = httpx2.Client(trust_env=False, timeout=10)
 
     # Programs
@@ -312,11 +314,12 @@ class Site:
             )
 
     def _looks(self) -> tuple[int, int, int]:
-        pbx = [request["path"] for request in self.ask_pbx("GET", "/requests")]
+        pbx = [urllib.parse.unquote(request["path"]) for request in self.ask_pbx("GET", "/requests")]
         graph = [request["path"] for request in self.ask_graph("GET", "/requests")]
+        statuses = [sum(self.status_asked.format(number) in path for path in pbx) for number in (101, 102)]
         return (
-            pbx.count("/showallcalls"),
-            min(pbx.count(f"/showstatus/{extension}") for extension in ("101", "102")),
+            sum(self.calls_asked in path for path in pbx),
+            min(statuses),
             sum("getPresencesByUserId" in path for path in graph),
         )
 

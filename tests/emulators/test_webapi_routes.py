@@ -3,8 +3,9 @@
 import pytest
 
 from presencebridge.emulators import world
+from presencebridge.emulators.pbx_model import NewLeg
 from presencebridge.emulators.webapi.dialects import ADN77_2023, ADN77_2024, ORIGINAL, Dialect, starting_lines
-from presencebridge.emulators.webapi.pbx import NewLeg, Pbx
+from presencebridge.emulators.webapi.pbx import Pbx
 from presencebridge.emulators.webapi.routes import respond
 from presencebridge.emulators.webapi.steps import Answered, Blocked, Hung, Request, Step
 from presencebridge.emulators.webapi.wha import respond_wha

@@ -16,6 +16,7 @@ GUID = "6e1b7f0e-53a0-4b55-9c0d-5a1f3a0c7a11"
 
 TEAMS = {"tenant_id": GUID, "client_id": GUID, "client_secret_file": "secret"}
 PBX = {"kind": "3cx-web-api", "url": "http://127.0.0.1:8889"}
+V20 = {"kind": "3cx-v20", "url": "https://pbx.example.com:5001", "client_id": "bridge"}
 PEOPLE = [{"teams": "ann@example.org", "extension": "101"}]
 
 
@@ -319,14 +320,26 @@ def hook(**words: object) -> dict:
             "webhook's address",
             "port of its own",
         ),
-        ({"pbx": PBX | {"kind": "3cx-v20"}}, "[pbx] kind", "not built yet", "3cx-web-api"),
+        (
+            {"pbx": V20 | {"client_id": "", "client_secret_file": "secret"}},
+            "[pbx] client_id",
+            "is missing",
+            "Integrations > API",
+        ),
+        ({"pbx": V20}, "[pbx]", "the API client's key is missing", "PRESENCEBRIDGE_PBX_CLIENT_SECRET"),
+        (
+            {"pbx": V20 | {"client_secret_file": "no"}},
+            "[pbx] client_secret_file",
+            "is not there",
+            "0600",
+        ),
         ({"pbx": PBX | {"url": "127.0.0.1:8889"}}, "[pbx] url", "not an http or https", "such as"),
         ({"pbx": PBX | {"url": "http://"}}, "[pbx] url", "not an http or https", "such as"),
         ({"pbx": PBX | {"ca_file": "no"}}, "[pbx] ca_file", "is not there", "PEM"),
         ({"pbx": PBX | {"poll_every_s": 0.1}}, "[pbx] poll_every_s", "too small", "at least 0.2"),
         ({"pbx": PBX | {"status_every_s": 0.1}}, "[pbx] status_every_s", "too small", "at least 1"),
         ({"pbx": PBX | {"timeout_s": 0}}, "[pbx] timeout_s", "too small", "at least 0.5"),
-        ({"people": {"match": "email"}}, "[people] match", "no list of extensions", "list"),
+        ({"people": {"match": "email"}}, "[people] match", "nobody can be found by mail address yet", "list"),
         ({"operator": {"listen": ":8080"}}, "[operator] listen", "address:port", "such as"),
         ({"operator": {"listen": "127.0.0.1:99999"}}, "[operator] listen", "address:port", "such as"),
         ({"policy": {"lease_s": 299}}, "[policy] lease_s", "299 is out of range", "300 to 14400"),

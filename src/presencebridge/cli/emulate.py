@@ -40,6 +40,28 @@ def graph(*, port: int, world: Path, control_port: int | None = None, tls_dir: P
     )
 
 
+@emulate.command(name="3cx-v20")
+def v20(*, port: int, world: Path, control_port: int | None = None, tls_dir: Path | None = None) -> None:
+    """3CX V20: token endpoint, XAPI and Call Control.
+
+    Parameters
+    ----------
+    port
+        Where to serve; 0 takes a free port.
+    world
+        JSON file with the extensions and the API client.
+    control_port
+        Where a test can play the people; 0 takes a free port.
+    tls_dir
+        Serve HTTPS with a certificate of an authority of its own, which is kept in this folder.
+    """
+    from presencebridge.emulators.v20.serve import serve_v20
+
+    _until_stopped(
+        serve_v20(_world(world), port=port, control_port=control_port, tls_dir=tls_dir, announce=_announce)
+    )
+
+
 @emulate.command(name="3cx-web-api")
 def web_api(
     *,

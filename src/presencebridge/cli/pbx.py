@@ -13,6 +13,7 @@ from presencebridge.core.policy import canonical_status
 from presencebridge.errors import BridgeError, Misconfigured, Problem
 
 if TYPE_CHECKING:
+    from presencebridge.pbx.v20_client import V20Client
     from presencebridge.pbx.web_api_client import WebApiClient
 
 pbx = App(name="pbx", help="Statuses and calls of 3CX, by hand.")
@@ -66,7 +67,7 @@ async def calls(*, config: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _client(config: Config) -> "AsyncIterator[WebApiClient]":
+async def _client(config: Config) -> "AsyncIterator[WebApiClient | V20Client]":
     from presencebridge.app import http_client, pbx_client
 
     async with http_client(config.pbx.url, config.pbx.ca_file) as http:

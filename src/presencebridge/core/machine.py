@@ -194,7 +194,7 @@ def _status_seen(state: State, e: StatusSeen, _now: float, policy: Policy, say: 
     if e.asked_at < state.status_mark or state.status_write.doing:
         return state
     state = replace(
-        state,
+        _pbx_found(state),  # also where the calls of this extension can't be seen
         status=e.status,
         status_mark=e.asked_at,
         free_wanted=state.free_wanted and e.status in policy.freeable(),
@@ -222,9 +222,14 @@ def _legs_seen(state: State, e: LegsSeen, now: float, policy: Policy, _say: Say)
             claim = state.teams_claim
             told = state.legs is None and claim is not None and claim.why is Because.IN_CALL
             since = now - policy.min_call_s if told else now  # it was long enough before a restart
-    if not state.pbx_up:  # the link is back: what waited for its next try need not wait longer
-        state = replace(state, pbx_up=True, status_write=replace(state.status_write, retry_at=0.0))
-    return replace(state, legs=e.legs, call_since=since)
+    return replace(_pbx_found(state), legs=e.legs, call_since=since)
+
+
+def _pbx_found(state: State) -> State:
+    """3CX answers. If it did not before, what waited for its next try need not wait longer."""
+    if state.pbx_up:
+        return state
+    return replace(state, pbx_up=True, status_write=replace(state.status_write, retry_at=0.0))
 
 
 def _pbx_lost(state: State, _e: PbxLost, _now: float, _policy: Policy, _say: Say) -> State:

@@ -61,7 +61,9 @@ class World(msgspec.Struct, frozen=True):
     """Everything that an emulator is told at its start.
 
     `client_certificates` are PEM texts or base64 DER, registered for sign-in by client assertion.
-    `app_roles` and `delegated_scopes` are what the administrator consented to.
+    `app_roles` and `delegated_scopes` are what the administrator consented to. `pbx_client_id` and
+    `pbx_client_secret` are the API client of a 3CX V20; left out, they are the other two. `monitored` is
+    the API client's list of extensions to monitor; left out, all of them.
     """
 
     tenant_id: str = SAMPLE_TENANT_ID
@@ -73,6 +75,9 @@ class World(msgspec.Struct, frozen=True):
     users: tuple[User, ...] = ()
     watchers: tuple[Watcher, ...] = ()
     extensions: tuple[Extension, ...] = ()
+    pbx_client_id: str = ""
+    pbx_client_secret: str = ""
+    monitored: tuple[str, ...] | None = None
 
 
 def load_world(path: Path) -> World:

@@ -12,6 +12,8 @@ class Legs(msgspec.Struct, frozen=True):
     """Extensions that have at least one leg; an extension that is not here has none."""
     unreadable: dict[str, str]
     """Extensions of which the PBX said something that can't be understood, with what it said."""
+    visible: frozenset[str] | None = None
+    """The extensions that we may watch; None where that is everybody."""
 
 
 class StatusChange(msgspec.Struct, frozen=True):

@@ -11,8 +11,12 @@ from presencebridge.core.model import LegState
 from presencebridge.errors import LinkError
 from presencebridge.runtime.links import Link
 from presencebridge.runtime.people import Member, People
-from presencebridge.runtime.ports import Clock, Pbx
+from presencebridge.runtime.ports import Clock, Legs, Pbx
 
+_NOT_MONITORED: Final = (
+    "extension {extension}: its calls can't be seen (add it to the extensions to monitor of the API client, "
+    "in 3CX under Integrations > API)"
+)
 _HURRY_S: Final = 0.05
 """Between two statuses when everybody's is unknown; calls are asked for in between."""
 _MOST_AT_A_TIME: Final = 4
@@ -68,15 +72,18 @@ class PbxPoller:
                 metrics.LAST_SEEN.labels("3cx").set(self._clock.now())
                 self._link.connected()
                 self._up.set()
-                self._tell_legs(legs.by_extension, legs.unreadable)
+                self._tell_legs(legs)
             await asyncio.sleep(max(0.0, begun + self._poll_every_s - self._clock.now()))
 
-    def _tell_legs(self, legs: dict[str, tuple[LegState, ...]], unreadable: dict[str, str]) -> None:
+    def _tell_legs(self, legs: Legs) -> None:
         for member in self._people:
-            key, mine = member.key, legs.get(member.key, ())
-            if key in unreadable:
+            key, mine = member.key, legs.by_extension.get(member.key, ())
+            unreadable = legs.unreadable.get(key, "")
+            if legs.visible is not None and key not in legs.visible:
+                unreadable = _NOT_MONITORED.format(extension=key)
+            if unreadable:
                 self._unreadable.add(key)
-                member.trouble("3cx", unreadable[key])
+                member.trouble("3cx", unreadable)
                 continue
             if key in self._unreadable:
                 self._unreadable.discard(key)

@@ -6,7 +6,8 @@ drop.cs, answer.cs, park.cs, transfer.cs, atttrans.cs, Program.cs; dexit/3cx-web
 
 from functools import partial
 
-from presencebridge.emulators.webapi.pbx import RECORDING_ACTIONS, Leg, Phone
+from presencebridge.emulators.pbx_model import Leg
+from presencebridge.emulators.webapi.pbx import RECORDING_ACTIONS, Phone
 from presencebridge.emulators.webapi.visit import (
     BAD_RECORD_ACTION,
     FailedInside,

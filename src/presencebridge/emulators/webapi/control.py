@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from presencebridge.emulators.pbx_model import LEG_STATES, PROFILES, Leg, NewLeg
 from presencebridge.emulators.webapi.faults import Faults, merged
-from presencebridge.emulators.webapi.pbx import LEG_STATES, PROFILES, Extension, Leg, NewLeg
+from presencebridge.emulators.webapi.pbx import Extension
 
 if TYPE_CHECKING:
     from presencebridge.emulators.webapi.emulator import WebApiEmulator

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from presencebridge.emulators.webapi.pbx import PROFILES
+from presencebridge.emulators.pbx_model import PROFILES
 
 
 class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

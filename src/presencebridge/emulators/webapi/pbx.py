@@ -1,7 +1,6 @@
 """PURE: a phone system as the bridge sees it: extensions, their profiles and phones, queues, calls.
 
-The words are those of 3CX's object model (TCX.Configuration), in V16, V18 and V20 alike: a call is a
-list of connections ("legs" here), each one belonging to a DN, with a ConnectionStatus.
+The words are those of 3CX's object model (TCX.Configuration).
 """
 
 from collections.abc import Iterable
@@ -9,12 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from presencebridge.emulators import world
-
-PROFILES = ("Available", "Away", "Out of office", "Custom 1", "Custom 2")
-"""The five forwarding profiles by their internal names, which are unique and fixed."""
-
-LEG_STATES = ("Undefined", "Dialing", "Ringing", "Connected", "Hold", "Held")
-"""ConnectionStatus, in the order of its numbers. `Hold`: by the owner, `Held`: by the other party."""
+from presencebridge.emulators.pbx_model import PROFILES, Calls, Leg, NewLeg
 
 RECORDING_ACTIONS = ("Start", "Stop", "Pause", "Resume")
 
@@ -45,38 +39,18 @@ class Extension(msgspec.Struct):
     working_set: tuple[str, ...] | None = None
 
 
-class Leg(msgspec.Struct):
-    """A connection. `target` is its attached data `requested-target-id`: the queue it came through."""
-
-    id: int
-    call: int
-    dn: str
-    state: str
-    party: str = ""
-    recording: str = "Stop"
-    target: str | None = None
-
-
-class NewLeg(msgspec.Struct, frozen=True):
-    """A leg as somebody asks for it."""
-
-    dn: str
-    state: str
-    party: str = ""
-
-
-class Pbx:
+class Pbx(Calls):
     """Holds the phone system; knows neither HTTP nor time."""
 
     def __init__(self, extensions: Iterable[world.Extension]) -> None:
+        super().__init__()
         self.extensions = {
             each.number: Extension(number=each.number, name=each.name, status=each.status)
             for each in extensions
         }
         self.queues: dict[str, str] = {}
-        self._calls: dict[int, list[Leg]] = {}
         self._dn_ids: dict[str, int] = {}
-        self._last_call = self._last_leg = self._last_phone = 0
+        self._last_phone = 0
         for number in self.extensions:
             self.dn_id(number)
 
@@ -104,46 +78,9 @@ class Pbx:
 
     # Calls
 
-    def calls(self) -> list[tuple[int, list[Leg]]]:
-        """Every call with its legs, both in the order in which they came."""
-        return [(call, list(legs)) for call, legs in self._calls.items()]
-
-    def has_call(self, call: int) -> bool:
-        return call in self._calls
-
-    def legs_of(self, dn: str) -> list[Leg]:
-        return [leg for legs in self._calls.values() for leg in legs if leg.dn == dn]
-
-    def legs_in(self, call: int) -> list[Leg]:
-        return list(self._calls[call])
-
-    def order_in_call(self, leg: Leg) -> int:
-        """CallConnectionID: the place of a leg within its call, from 1."""
-        return self._calls[leg.call].index(leg) + 1
-
-    def start_call(self, legs: Iterable[NewLeg], target: str | None = None) -> int:
-        """Opens a call and gives its id."""
-        self._last_call += 1
-        self._calls[self._last_call] = []
-        for new in legs:
-            self.add_leg(self._last_call, new, target)
-        return self._last_call
-
     def add_leg(self, call: int, new: NewLeg, target: str | None = None) -> Leg:
-        self._last_leg += 1
         self.dn_id(new.dn)
-        leg = Leg(self._last_leg, call, new.dn, new.state, new.party, target=target)
-        self._calls[call].append(leg)
-        return leg
-
-    def end_leg(self, leg: Leg) -> None:
-        """Takes one leg away; a call without legs is over."""
-        self._calls[leg.call].remove(leg)
-        if not self._calls[leg.call]:
-            del self._calls[leg.call]
-
-    def end_call(self, call: int) -> None:
-        del self._calls[call]
+        return super().add_leg(call, new, target)
 
     # What phones do
 
@@ -153,19 +90,6 @@ class Pbx:
         if destination in self.extensions:
             legs.append(NewLeg(destination, "Ringing", extension.number))
         self.start_call(legs)
-
-    def pick_up(self, leg: Leg) -> None:
-        """A ringing phone is answered: it is connected, and so is whoever called it."""
-        leg.state = "Connected"
-        for other in self._calls[leg.call]:
-            if other.state == "Dialing":
-                other.state = "Connected"
-
-    def hang_up(self, leg: Leg) -> None:
-        """One party leaves; a party that is left alone is cleared as well."""
-        self.end_leg(leg)
-        if len(self._calls.get(leg.call, ())) == 1:
-            self.end_call(leg.call)
 
     def transfer(self, leg: Leg, destination: str) -> None:
         """A blind transfer: the destination rings in place of the one who transferred."""

@@ -4,8 +4,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from presencebridge.emulators.pbx_model import Leg
 from presencebridge.emulators.webapi.dialects import Dialect
-from presencebridge.emulators.webapi.pbx import Extension, Leg, Pbx
+from presencebridge.emulators.webapi.pbx import Extension, Pbx
 
 # The bridge prints Exception.Message and never answers. NOT_CONNECTED was seen live
 # (Montesuma80/3cx-web-API issue 21); the others are .NET's standard texts for what the code does.
