@@ -139,6 +139,7 @@ class Service:
         )
         self._watched = Watched()
         self._watchers: dict[str, Watcher] = {}
+        self._watching = False
         self._rejects = _Rarely()
         self.operator_url = ""
         self.webhook_url = ""
@@ -254,7 +255,8 @@ class Service:
 
     async def _listen_to_operators(self, stack: contextlib.AsyncExitStack) -> None:
         host, port = parse_listen(self._config.operator.listen)
-        hosts = ["localhost", "127.0.0.1", host] if is_loopback(host) else ["*"]
+        named = f"[{host}]" if ":" in host else host  # as a Host header has it
+        hosts = ["localhost", "127.0.0.1", named] if is_loopback(host) else ["*"]
         listener = await stack.enter_async_context(Listener(operator_app(self, hosts), host, port))
         self.operator_url = listener.url
 
@@ -278,6 +280,10 @@ class Service:
                     if user is None:
                         what = f"Entra has nobody whose user principal name or mail is {member.teams}"
                         member.trouble("teams", what)
+                    elif other := self.people.of_user(user.id):
+                        member.trouble(
+                            "teams", f"{member.teams} is {other.teams}, and belongs to {other.key}"
+                        )
                     else:
                         self.people.identify(member, user.id, user.display_name or "")
                 self._watch(tasks)
@@ -290,7 +296,7 @@ class Service:
         hook = self._config.teams.webhook
         if not self._watchers or hook is None:
             return
-        first = not self._watched.people
+        first, self._watching = not self._watching, True
         users = self.people.users()
         self._watched.people = frozenset(users)
         shares = subscriptions.share(users, len(self._watchers), calls.MOST_IDS)

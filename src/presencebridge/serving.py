@@ -9,8 +9,66 @@ from types import TracebackType
 from typing import Any, Self
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _STOP_WITHIN_S = 1  # a half-sent request would otherwise hold the stop for ever
+_MOST_CONNECTIONS = 256
+_REQUEST_WITHIN_S = 20.0
+_LONGEST_HEAD = 64_000
+
+
+class _Connection(HttpToolsProtocol):
+    """A connection that strangers can't hold for nothing: uvicorn bounds neither its time nor its head.
+
+    A request has to be here as a whole within `_REQUEST_WITHIN_S`. Where there are too many connections, the
+    one that has waited longest for its request makes room: an honest request comes in one go.
+    """
+
+    deadline: asyncio.TimerHandle | None = None
+    _in_head = True
+    _head = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait_for_request()
+        if len(self.connections) > _MOST_CONNECTIONS:
+            waiting = [one for one in self.connections if isinstance(one, _Connection) and one.deadline]
+            oldest = min(waiting, key=lambda one: one.deadline.when())  # type: ignore[union-attr]
+            oldest.request_is_here()  # no more to be chosen: it is gone only in the loop's next round
+            oldest.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.request_is_here()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_head:
+            self._head += len(data)
+            if self._head > _LONGEST_HEAD:
+                self.transport.abort()
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head, self._head = True, 0
+        if self.deadline is None:
+            self._wait_for_request()
+
+    def on_headers_complete(self) -> None:
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self.request_is_here()
+        super().on_message_complete()
+
+    def _wait_for_request(self) -> None:
+        self.deadline = self.loop.call_later(_REQUEST_WITHIN_S, self.transport.abort)
+
+    def request_is_here(self) -> None:
+        if self.deadline:
+            self.deadline.cancel()
+            self.deadline = None
 
 
 class _Server(uvicorn.Server):
@@ -48,7 +106,7 @@ class Listener:
         self._server = _Server(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=_Connection,
                 ws="websockets-sansio" if websockets else "none",
                 ws_ping_interval=None,
                 loop="asyncio",

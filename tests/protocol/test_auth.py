@@ -1,7 +1,12 @@
 """Sign-in: as the app and as a watcher; what is kept, what is told, and what never is."""
 
+import asyncio
+import contextlib
+import http.server
 import json
 import re
+import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,6 +124,64 @@ async def test_a_sign_in_that_is_unwell_may_be_well_later(page, answer):
     entra.pages[page] = whole
     fresh = AppTokens(entra.sign_in, SECRET)
     assert await fresh.token() == "the-token"
+
+
+@pytest.mark.parametrize(
+    ("page", "answer"),
+    [
+        *[("openid-configuration", odd) for odd in ({}, [], None, 5, {"authorization_endpoint": 1})],
+        *[("token", odd) for odd in ([], None, "x", GRANTED | {"expires_in": None}, GRANTED | {"scope": 5})],
+        *[("token", GRANTED | {"access_token": odd}) for odd in (None, "€", "a\nb", 5)],
+    ],
+)
+async def test_a_sign_in_that_answers_nonsense_ends_nothing(page, answer):
+    entra = Entra()
+    entra.pages["token"] = (200, GRANTED)
+    whole, entra.pages[page] = entra.pages[page], (200, answer)
+    with pytest.raises(LinkError):
+        await AppTokens(entra.sign_in, SECRET).token()
+    entra.pages[page] = whole
+    assert await AppTokens(entra.sign_in, SECRET).token() == "the-token"
+
+
+@pytest.mark.parametrize("chunk", [b" " * 100_000, b" "])
+async def test_an_answer_without_end_is_given_up(chunk, monkeypatch):
+    monkeypatch.setattr(auth, "_TIMEOUT_S", 0.5)
+
+    def endless(handler: http.server.BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.end_headers()
+        with contextlib.suppress(OSError):
+            while True:
+                handler.wfile.write(chunk)
+                time.sleep(0.01)
+
+    kind = type("Endless", (http.server.BaseHTTPRequestHandler,), {"do_GET": endless, "log_message": print})
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        sign_in = SignIn(address, TENANT, CLIENT, GRAPH)
+        async with asyncio.timeout(10):
+            with pytest.raises(TryAgain, match="no end"):
+                await AppTokens(sign_in, SECRET).token()
+        sign_in.http.close()
+        server.shutdown()
+
+
+def test_a_sign_in_that_hangs_does_not_hold_the_stop():
+    entra, release = Entra(), threading.Event()
+    entra.sign_in.http = type("Hangs", (), {"get": lambda *_, **__: release.wait(20), "close": print})()
+
+    async def main() -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.2):
+                await AppTokens(entra.sign_in, SECRET).token()
+
+    begun = time.monotonic()
+    asyncio.run(main())
+    took = time.monotonic() - begun
+    release.set()
+    assert took < 5
 
 
 @pytest.mark.parametrize(
@@ -345,6 +408,13 @@ async def test_nobody_signed_in_is_told_with_the_cure(tmp_path):
 async def test_a_torn_file_means_that_nobody_is_signed_in(tmp_path, torn):
     (tmp_path / "watcher-default.json").write_bytes(torn)
     with pytest.raises(Refused, match="nobody is signed in"):
+        await WatcherTokens(Entra().sign_in, tmp_path, "default").token()
+
+
+@pytest.mark.parametrize("odd", ["null", "[]", "5", '{"Account": []}', '{"Account": {"a": 5}}'])
+async def test_an_odd_file_ends_nothing(tmp_path, odd):
+    (tmp_path / "watcher-default.json").write_text(odd)
+    with pytest.raises(LinkError):
         await WatcherTokens(Entra().sign_in, tmp_path, "default").token()
 
 

@@ -4,6 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import httpx2
+import msgspec
 import pytest
 
 from presencebridge.core.model import Presence
@@ -179,10 +180,11 @@ def test_presences_are_read_as_microsoft_documents_them():
        "isOutOfOffice":false},"sequenceNumber":"A0131311063",
        "statusMessage":{"expiryDateTime":{"dateTime":"9999-12-31T00:00:00.0000000","timeZone":"UTC"}}},
       {"id":"b2","availability":"Away","activity":"Away","workLocation":null,"sequenceNumber":null}]}"""
-    assert calls.decode(calls.read_presences([ANN]), 200, {}, body).value == (
+    items = calls.decode(calls.read_presences([ANN]), 200, {}, body).value
+    assert [msgspec.json.decode(item, type=wire.PresenceBody) for item in items] == [
         wire.PresenceBody("a1", "Busy", "InAMeeting", "A0131311063"),
         wire.PresenceBody("b2", "Away", "Away", None),
-    )
+    ]
 
 
 @pytest.mark.parametrize("fraction", ["", ".0", ".1234567", ".0000000"])
@@ -219,8 +221,6 @@ def test_an_action_is_done_with_any_good_status_and_body(status, body):
         b"",
         b"{}",
         b"<html>login</html>",
-        b'{"value":[{"id":1}]}',
-        b'{"value":[{"id":"\xff"}]}',
         b'{"value":' + b"[" * 100_000,
         b'{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],

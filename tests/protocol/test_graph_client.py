@@ -365,3 +365,31 @@ async def test_nobody_to_find_is_no_request():
     graph = Graph()
     assert await GraphTeams(graph.client, "app").find([]) == {}
     assert graph.left == []
+
+
+async def test_one_persons_odd_data_costs_nobody_else():
+    odd = [{"id": "a", "availability": None, "activity": "x"}, 5, {"id": "b"}]
+    good = {"id": ANN, "availability": "Busy", "activity": "Busy"}
+    graph = Graph(lambda _: httpx2.Response(200, json={"value": [*odd, good]}))
+    (read,) = await GraphTeams(graph.client, "app").presences([ANN])
+    assert read.id == ANN
+    users = [{"id": 5, "mail": "odd@x"}, {"id": "good", "mail": "good@x"}]
+    graph = Graph(lambda _: httpx2.Response(200, json={"value": users}))
+    found = await GraphTeams(graph.client, "app").find(["odd@x", "good@x"])
+    assert [user.id for user in found.values()] == ["good"]
+
+
+async def test_a_name_that_graph_refuses_costs_nobody_else():
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if "odd" in str(request.url):
+            return httpx2.Response(400)
+        users = [
+            {"id": f"id-{n}", "mail": f"m{n}@x"}
+            for n in range(6)
+            if f"m{n}@x" in request.url.params["$filter"]
+        ]
+        return httpx2.Response(200, json={"value": users})
+
+    names = ["m0@x", "odd@x", *(f"m{n}@x" for n in range(1, 6))]
+    found = await GraphTeams(Graph(answer).client, "app").find(names)
+    assert sorted(found) == [f"m{n}@x" for n in range(6)]

@@ -495,3 +495,9 @@ async def test_lists_of_several_pages_are_read_whole(site):
 
     site.graph.faults["GET"] = page
     assert [one.id for one in await list_all(site.client)] == ["s0", "s1", "s2"]
+
+
+async def test_pages_that_never_end_are_given_up(site):
+    link = "https://graph.microsoft.com/v1.0/subscriptions?$skiptoken=1"
+    site.graph.faults["GET"] = lambda _: httpx2.Response(200, json={"value": [], "@odata.nextLink": link})
+    assert await list_all(site.client) == []

@@ -64,6 +64,7 @@ def test_white_space_and_case_around_a_status_do_not_matter(body):
         "Away",
         '{"message":"Away","status":"OK"}',
         "x" * 5000,
+        "CURRENT_STATUS=" + " " * 3_000_000 + "\nx",  # in linear time: nobody else is served meanwhile
     ],
 )
 def test_an_odd_answer_about_a_status_names_the_extension(body):

@@ -52,7 +52,7 @@ def status(*, config: Path, as_json: bool = False) -> int:
             person["holding"],
             "; ".join([person["condition"], *person["trouble"]]),
         )
-    Console(highlight=False, soft_wrap=True).print(table)
+    Console(highlight=False, markup=False, soft_wrap=True).print(table)
     return 0 if overview["ready"] else 1
 
 

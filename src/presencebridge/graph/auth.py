@@ -5,9 +5,10 @@ import contextlib
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
 import httpx2
@@ -15,9 +16,13 @@ import msal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
-from presencebridge.errors import Refused, TryAgain
+from presencebridge.errors import LinkError, Refused, TryAgain
+
+T = TypeVar("T")
 
 _TIMEOUT_S: Final = 20.0
+"""For an answer as a whole; httpx counts only the silence between two pieces of it."""
+_LONGEST_ANSWER: Final = 1_000_000
 WATCHER_SCOPE: Final = "Presence.Read.All"
 """All that a watcher needs; Graph refuses subscriptions to tokens that can write.
 https://learn.microsoft.com/graph/api/subscription-post-subscriptions"""
@@ -62,7 +67,14 @@ class _Http:
         kwargs.pop("verify", None)
         if self._plain and url.startswith(f"https://{self._plain}/"):
             url = url.replace("https://", "http://", 1)
-        return self._client.request(method, url, **kwargs)
+        end = time.monotonic() + _TIMEOUT_S
+        body = bytearray()
+        with self._client.stream(method, url, **kwargs) as response:
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > _LONGEST_ANSWER or time.monotonic() > end:
+                    raise httpx2.ReadTimeout("the answer has no end", request=response.request)
+        return httpx2.Response(response.status_code, content=bytes(body), request=response.request)
 
     def close(self) -> None:
         self._client.close()
@@ -80,7 +92,7 @@ class AppTokens:
     async def token(self, *, renewed: bool = False) -> str:
         """Raises `Refused` where Entra refuses the app, `TryAgain` where it can't be reached."""
         async with self._one_at_a_time:
-            return await asyncio.to_thread(self._acquire, renewed)
+            return await _aside(self._acquire, renewed)
 
     def _acquire(self, renewed: bool) -> str:
         def ask() -> dict[str, Any]:
@@ -118,11 +130,11 @@ class WatcherTokens:
     async def token(self, *, renewed: bool = False) -> str:
         """Raises `Refused` where the sign-in is missing or has died; its cure is to sign in again."""
         async with self._one_at_a_time:
-            return await asyncio.to_thread(self._acquire, renewed)
+            return await _aside(self._acquire, renewed)
 
     async def sign_in(self, show: Callable[[str], None]) -> str:
         """Sign in with a device code: `show` gets the text for the person. Returns who signed in."""
-        return await asyncio.to_thread(self._by_device_code, show)
+        return await _aside(self._by_device_code, show)
 
     def _acquire(self, renewed: bool) -> str:
         def ask() -> dict[str, Any]:
@@ -170,7 +182,9 @@ class WatcherTokens:
         cache = msal.SerializableTokenCache()
         if self._file.is_file():
             with contextlib.suppress(ValueError):  # torn: nobody is signed in
-                cache.deserialize(self._file.read_text("utf-8"))
+                text = self._file.read_text("utf-8")
+                if isinstance(json.loads(text), dict):
+                    cache.deserialize(text)
         app = msal.PublicClientApplication(
             self._sign_in.client,
             authority=self._sign_in.authority,
@@ -221,6 +235,32 @@ def certificate_credential(pem: str) -> dict[str, str]:
     }
 
 
+async def _aside(work: Callable[..., T], *args: object) -> T:
+    """Work in a thread of its own; `asyncio.to_thread` would hold the stop until a hung sign-in is over."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[T] = loop.create_future()
+
+    def tell(result: T | None, error: BaseException | None) -> None:
+        if done.cancelled():
+            return
+        if error is None:
+            done.set_result(cast("T", result))
+        else:
+            done.set_exception(error)
+
+    def run() -> None:
+        result, error = None, None
+        try:
+            result = work(*args)
+        except BaseException as caught:  # noqa: BLE001 - it is raised where it is awaited
+            error = caught
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(tell, result, error)
+
+    threading.Thread(target=run, name="sign-in", daemon=True).start()
+    return await done
+
+
 def _asked(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
         return ask()
@@ -240,14 +280,21 @@ def _asked(ask: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         if isinstance(error.__context__, json.JSONDecodeError):
             raise TryAgain("Entra's sign-in answered with something else", cure="check the proxy") from error
         raise Refused(f"Entra's sign-in can't be used: {error}", cure="check tenant_id") from error
+    except LinkError:
+        raise
+    except Exception as error:
+        # msal takes for granted what an answer and its cache look like, and trips over anything else.
+        what = f"Entra's sign-in answered with something else ({type(error).__name__})"
+        raise TryAgain(what, cure="check the proxy, or sign in again") from error
 
 
 _PASSING: Final = {"temporarily_unavailable", "server_error", "request_timeout"}
 
 
 def _token(answer: dict[str, Any], cure: str) -> str:
-    if "access_token" in answer:
-        return str(answer["access_token"])
+    token = answer.get("access_token")
+    if isinstance(token, str) and token.isascii() and token.isprintable():
+        return token
     error = str(answer.get("error", "unknown error"))
     said = str(answer.get("error_description", "")).partition("\r\n")[0].partition(" Trace ID")[0]
     what = f"Entra refused the sign-in: {error} {said}".rstrip()

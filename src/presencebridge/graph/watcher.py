@@ -19,8 +19,8 @@ from presencebridge.graph.keys import EncryptionKeys
 from presencebridge.graph.receiver import Watched
 from presencebridge.graph.subscriptions import LEAST_LIFE_S, LIFE_S, Action, Held, Wanted, next_look, plan
 
-_MOST_SUBSCRIPTIONS: Final = 10_000
-"""Of an organization: https://learn.microsoft.com/graph/change-notifications-overview"""
+_MOST_PAGES: Final = 100
+"""An organization has at most 10,000: https://learn.microsoft.com/graph/change-notifications-overview"""
 _FIRST_RETRY_S: Final = 2.0
 _LONGEST_RETRY_S: Final = 60.0
 _NOT_SOONER_THAN_S: Final = 5.0
@@ -231,7 +231,9 @@ async def list_all(graph: GraphClient) -> list[wire.Subscription]:
     found: list[wire.Subscription] = []
     page = await graph.run(calls.list_subscriptions())
     found += page.value
-    while page.next_link and len(found) < _MOST_SUBSCRIPTIONS:
+    for _ in range(_MOST_PAGES):
+        if not page.next_link:
+            break
         page = await graph.run(calls.list_subscriptions(page.next_link))
         found += page.value
     return found

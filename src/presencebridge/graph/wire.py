@@ -15,7 +15,8 @@ class PresenceBody(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Presences(msgspec.Struct, frozen=True):
-    value: tuple[PresenceBody, ...]
+    value: tuple[msgspec.Raw, ...]
+    """Each a `PresenceBody`, unless one person's is odd: that costs nobody else."""
 
 
 class User(msgspec.Struct, frozen=True, rename="camel"):
@@ -28,7 +29,8 @@ class User(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Users(msgspec.Struct, frozen=True):
-    value: tuple[User, ...]
+    value: tuple[msgspec.Raw, ...]
+    """Each a `User`, likewise."""
     next_link: str | None = msgspec.field(default=None, name="@odata.nextLink")
 
 

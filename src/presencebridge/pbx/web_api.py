@@ -27,7 +27,7 @@ CALLS_PATH: Final = "/showallcalls"
 
 _FRAME: Final = re.compile(r"\s*<html><head></head><body>(.*)</body></html>\s*", re.DOTALL)
 _LEG: Final = re.compile(r"ID=\d+;S=(?P<state>[^;]*);DN=(?P<dn>[^;]*);")
-_STATUS: Final = re.compile(r"\s*CURRENT_STATUS=([^\r\n]*)\s*")
+_STATUS: Final = "CURRENT_STATUS="
 
 
 def status_path(extension: str) -> str:
@@ -40,8 +40,8 @@ def change_path(extension: str, status: str) -> str:
 
 def parse_status(extension: str, body: str) -> str:
     """The status out of `    CURRENT_STATUS=Away`. Raises `Malformed`."""
-    found = _STATUS.fullmatch(body)
-    status = canonical_status(found[1]) if found else None
+    word = body.strip()
+    status = canonical_status(word.removeprefix(_STATUS)) if word.startswith(_STATUS) else None
     if status is None:
         raise Malformed(
             f"extension {extension}: the bridge's answer to /showstatus is no status: {shown(body)}",

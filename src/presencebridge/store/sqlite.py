@@ -47,6 +47,8 @@ class SqliteStore:
         except (OSError, sqlite3.Error) as error:
             raise StoreError(f"{self._path} can't be used: {error}") from error
         try:
+            # Held until we end: two services on one state folder would undo each other's work.
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
             self._migrate(connection)

@@ -23,6 +23,7 @@ from presencebridge.web import views
 
 _PING_S: Final = 15
 _AT_MOST_EVERY_S: Final = 0.25
+_LONGEST_PAUSE_S: Final = 10 * 366 * 86400.0
 
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -125,8 +126,8 @@ class _Pages:
         if body is None:
             return _json({"error": 'send a JSON object, such as {} or {"seconds": 3600}'}, 400)
         seconds = body.get("seconds")
-        if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
-            return _json({"error": "seconds has to be a number above 0"}, 400)
+        if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_PAUSE_S):
+            return _json({"error": "seconds has to be a number above 0, and ten years at the most"}, 400)
         return _done(self._site.pause(request.path_params["person"], seconds))
 
     async def resume(self, request: Request) -> Response:

@@ -14,11 +14,18 @@ Send = Callable[[Message], Awaitable[None]]
 
 _LARGEST_BODY: Final = 4_000_000
 """A full batch of Graph's is far smaller: 650 items of 3 kB are 2 MB."""
+_SMALL_BODY: Final = 100_000
+_MOST_BYTES_COMING: Final = 32_000_000
+"""Of bodies that are still coming. Beyond that only small ones are taken; Graph's are hardly ever large."""
 _LONGEST_TOKEN: Final = 4096
 
 
 class _SenderLeft(Exception):
     """Nobody waits for an answer any more."""
+
+
+class _NoRoom(Exception):
+    """Too much is coming in at the same time."""
 
 
 class Webhook:
@@ -28,6 +35,7 @@ class Webhook:
         self._path = path or "/"
         self._offer = offer
         self._on_too_large = on_too_large
+        self._coming = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -41,8 +49,11 @@ class Webhook:
             await _answer(send, 200, token, b"text/plain; charset=utf-8")
             return
         try:
-            body = await _read(receive)
+            body = await self._read(receive)
         except _SenderLeft:
+            return
+        except _NoRoom:
+            await _answer(send, 503, close=True)
             return
         if body is None:
             self._on_too_large()
@@ -51,6 +62,26 @@ class Webhook:
             await _answer(send, 202)
         else:
             await _answer(send, 503)  # Graph sends it again later
+
+    async def _read(self, receive: Receive) -> bytes | None:
+        """The whole body, None if it is too large. Raises `_SenderLeft`, `_NoRoom`."""
+        body = bytearray()
+        try:
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise _SenderLeft
+                part = message.get("body", b"")
+                body += part
+                self._coming += len(part)
+                if len(body) > _LARGEST_BODY:
+                    return None
+                if not message.get("more_body"):
+                    return bytes(body)
+                if len(body) > _SMALL_BODY and self._coming > _MOST_BYTES_COMING:
+                    raise _NoRoom
+        finally:
+            self._coming -= len(body)
 
 
 def _validation_token(query: bytes) -> bytes | None:
@@ -61,20 +92,6 @@ def _validation_token(query: bytes) -> bytes | None:
     if len(values) != 1 or len(values[0]) > _LONGEST_TOKEN:
         return None
     return values[0].encode()
-
-
-async def _read(receive: Receive) -> bytes | None:
-    """The whole body, None if it is too large. Raises `_SenderLeft`."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise _SenderLeft
-        body += message.get("body", b"")
-        if len(body) > _LARGEST_BODY:
-            return None
-        if not message.get("more_body"):
-            return bytes(body)
 
 
 async def _answer(

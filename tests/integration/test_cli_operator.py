@@ -1,0 +1,59 @@
+"""`status` and the listener that it asks: on whatever loopback address, and whatever people are called."""
+
+import contextlib
+import socket
+from pathlib import Path
+from types import SimpleNamespace
+
+import httpx2
+import pytest
+
+from presencebridge.app import Service
+from presencebridge.cli import operator
+from presencebridge.config import load
+
+CONFIG = """
+[teams]
+tenant_id = "11111111-2222-3333-4444-555555555555"
+client_id = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
+client_secret_file = "secret"
+[pbx]
+kind = "3cx-web-api"
+url = "http://127.0.0.1:9"
+[[person]]
+teams = "user1@example.org"
+extension = "101"
+[operator]
+listen = "[::1]:8080"
+[state]
+dir = "state"
+"""
+
+
+def site(folder: Path) -> Path:
+    (folder / "site.toml").write_text(CONFIG)
+    (folder / "secret").write_text("x")
+    return folder / "site.toml"
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
+async def test_the_page_is_there_under_the_ipv6_loopback_address(tmp_path, monkeypatch):
+    monkeypatch.setattr("presencebridge.app.parse_listen", lambda _text: ("::1", 0))
+    service = Service(load(site(tmp_path)))
+    async with contextlib.AsyncExitStack() as stack:
+        await service._listen_to_operators(stack)
+        async with httpx2.AsyncClient(base_url=service.operator_url, trust_env=False) as client:
+            assert (await client.get("/static/page.js")).status_code == 200
+            evil = {"Host": "evil.example"}
+            assert (await client.get("/static/page.js", headers=evil)).status_code == 400
+
+
+@pytest.mark.parametrize("name", ["Ann [extern]", "Ann [/x]"])
+def test_a_name_is_shown_as_it_is(name, tmp_path, monkeypatch, capsys):
+    person = {"extension": "101", "name": name, "teams": None, "status": None, "legs": None}
+    person |= {"holding": "nothing", "condition": "in step", "trouble": []}
+    overview = {"ready": True, "dry_run": False, "links": [], "people": [person]}
+    monkeypatch.setattr(operator, "_service", lambda _config: contextlib.nullcontext(SimpleNamespace()))
+    monkeypatch.setattr(operator, "_ask", lambda *_: overview)
+    operator.status(config=tmp_path)
+    assert name in capsys.readouterr().out
