@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import httpx2
@@ -32,7 +32,7 @@ from presencebridge.runtime.clock import SteadyClock
 from presencebridge.runtime.dry_run import DryPbx, DryTeams
 from presencebridge.runtime.hub import Hub
 from presencebridge.runtime.journal import Journal
-from presencebridge.runtime.links import Links
+from presencebridge.runtime.links import LinkReport, Links
 from presencebridge.runtime.pbx_poller import PbxPoller
 from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.ports import Clock, Pbx
@@ -47,6 +47,7 @@ from presencebridge.web.webhook import Webhook
 _log = structlog.get_logger()
 
 _LET_GO_WITHIN_S: Final = 2.0
+_PROBE_EVERY_S: Final = 15.0
 _LOOK_UP_AGAIN_S: Final = 600.0
 _FIRST_RETRY_S: Final = 2.0
 _LONGEST_RETRY_S: Final = 60.0
@@ -107,15 +108,16 @@ def pbx_client(config: Config, http: httpx2.AsyncClient) -> WebApiClient | V20Cl
 def new_watcher(config: Config, name: str, graph: GraphClient, site: "WatcherSite") -> Watcher:
     """The keeper of one account's subscription."""
     file = config.state.dir / f"subscription-{name}.json"
-    return Watcher(graph, site.keys, site.watched, site.links.named(f"subscription {name}"), file, site.now)
+    link = site.links.named(f"subscription {name}")
+    return Watcher(graph, site.keys, site.watched, link, file, site.clock.now, site.clock.wall)
 
 
 class WatcherSite:
     """What the watchers of a site share."""
 
     def __init__(self, config: Config, clock: Clock, links: Links | None = None) -> None:
-        self.now = clock.now
-        self.keys = EncryptionKeys(config.state.dir, clock.now)
+        self.clock = clock
+        self.keys = EncryptionKeys(config.state.dir, clock.wall)
         self.watched = Watched()
         self.links = links or Links(clock.now)
 
@@ -204,7 +206,9 @@ class Service:
         graph = self.links.named("graph")
         self._reader = PresenceReader(self.people, teams, graph, self._clock, calls.MOST_IDS, every_s)
         self._reader.on_seen = lambda member, event: self.hub.post(member.key, event)
+        self._reader.probe_every_s = _PROBE_EVERY_S
         self.hub.on_read_wanted = self._reader.want
+        self.hub.on_teams_failed = lambda member: self._reader.want(member, self._clock.now())
         self._poller = PbxPoller(
             self.people,
             pbx,
@@ -231,6 +235,7 @@ class Service:
             watcher.on_gap = self._reader.want_all
             self._watchers[name] = watcher
         self._reader.on_silence = self._suspect
+        self.links.on_change = self._link_changed
 
         tenant = config.teams.tenant_id if len(config.teams.tenant_id) == 36 else ""
         logins = (CLOUDS["global"][1], config.login_url)
@@ -241,7 +246,7 @@ class Service:
             site.keys,
             SigningKeys(login_http, config.login_url),
             executor,
-            self._clock.now,
+            self._clock.wall,
         )
         receiver.on_presence = self._notified
         receiver.on_lifecycle = self._lifecycle
@@ -249,7 +254,8 @@ class Service:
         host, port = parse_listen(hook.listen)
         path = urlsplit(hook.public_url).path
         webhook = Webhook(path, receiver.offer, lambda: self._rejected(Reject.SIZE))
-        listener = await stack.enter_async_context(Listener(webhook, host, port, date_header=False))
+        listener = _listener("[teams.webhook] listen", webhook, host, port)
+        await stack.enter_async_context(listener)
         self.webhook_url = listener.url + path
         return receiver
 
@@ -257,7 +263,8 @@ class Service:
         host, port = parse_listen(self._config.operator.listen)
         named = f"[{host}]" if ":" in host else host  # as a Host header has it
         hosts = ["localhost", "127.0.0.1", named] if is_loopback(host) else ["*"]
-        listener = await stack.enter_async_context(Listener(operator_app(self, hosts), host, port))
+        listener = _listener("[operator] listen", operator_app(self, hosts), host, port)
+        await stack.enter_async_context(listener)
         self.operator_url = listener.url
 
     # Who is who
@@ -326,6 +333,13 @@ class Service:
         if self._rejects.is_time(why.value, self._clock.now()):
             _log.warning("notification not believed", why=why.value)
 
+    def _link_changed(self, _report: LinkReport) -> None:
+        """Without notifications everybody is read as often as with delivery "poll"."""
+        teams = self._config.teams
+        notified = all(self.links.named(f"subscription {name}").is_up for name in self._watchers)
+        self._reader.read_all_every(teams.reconcile_every_s if notified else teams.poll_every_s)
+        self.journal.changed()
+
     def _suspect(self, users: list[str]) -> None:
         for name, watcher in self._watchers.items():
             if watcher.held and not set(users).isdisjoint(watcher.held.ids):
@@ -349,7 +363,8 @@ class Service:
         member = self.people.find(name)
         if member is None:
             return None
-        return views.person_page(member, self.hub.state(member.key), self.journal.of(member.key))
+        state = self.hub.state(member.key)
+        return views.person_page(member, state, self.journal.of(member.key), dry_run=self._dry_run)
 
     def pause(self, name: str, seconds: float | None) -> bool:
         until = None if seconds is None else self._clock.now() + seconds
@@ -374,6 +389,16 @@ class Service:
         beats = (self._reader.beat_at, self._poller.beat_at)
         slowest = max(_NO_PROGRESS_S, 2 * self._config.teams.reconcile_every_s)
         return self._clock.now() - min(beats) < slowest
+
+
+def _listener(where: str, app: Any, host: str, port: int) -> Listener:
+    """Raises `Misconfigured` where the address can't be had."""
+    try:
+        return Listener(app, host, port, date_header=False)
+    except OSError as error:
+        what = f"{host}:{port} can't be had: {error.strerror}"
+        cure = "stop what uses it (another presencebridge?), or name another address or port"
+        raise Misconfigured([Problem(where, what, cure)]) from error
 
 
 class _Rarely:

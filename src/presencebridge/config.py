@@ -5,6 +5,8 @@ import os
 import re
 import stat
 import tomllib
+import types
+import typing
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar
 from urllib.parse import urlsplit
@@ -192,13 +194,16 @@ def load(path: Path) -> Config:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         problem = Problem(str(path), "the file is not there", "name the config file with --config")
-    except (OSError, UnicodeDecodeError) as error:
-        problem = Problem(str(path), f"can't be read: {error}", "mend the file or its permissions")
+    except UnicodeDecodeError as error:
+        problem = Problem(str(path), f"is not UTF-8: {error}", "save the file in the encoding UTF-8")
+    except OSError as error:
+        problem = Problem(str(path), f"can't be read: {error.strerror}", "mend the file's permissions")
     except tomllib.TOMLDecodeError as error:
-        problem = Problem(str(path), f"is not TOML: {error}", "mend the line that it names")
+        cure = "mend that line: texts stand in straight quotes, and each person is a [[person]]"
+        problem = Problem(str(path), f"is not TOML: {error}", cure)
     raise Misconfigured([problem])
 
 
@@ -240,11 +245,29 @@ def _struct(where: str, raw: Any, kind: type[_S], problems: list[Problem]) -> _S
                 found[word] = msgspec.convert(value, fields[word].type, str_keys=True, dec_hook=_path)
             except msgspec.ValidationError as error:
                 what = str(error).partition(" - at `")[0]
-                problems.append(Problem(f"{where} {word}", what, "mend the value"))
+                problems.append(Problem(f"{where} {word}", what, _cure(fields[word].type)))
     for word, field in fields.items():
         if field.required and word not in raw:
             problems.append(Problem(f"{where} {word}", "is missing", f"add a line {word} = ..."))
     return kind(**found) if len(problems) == known_problems else None
+
+
+def _cure(kind: Any) -> str:
+    """What a value of this kind looks like."""
+    if typing.get_origin(kind) is types.UnionType:
+        return _cure(next(one for one in typing.get_args(kind) if one is not type(None)))
+    if typing.get_origin(kind) is Literal:
+        return "one of " + ", ".join(f'"{choice}"' for choice in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return 'a list of texts, such as ["one", "two"]'
+    looks = {
+        bool: "true or false, without quotes",
+        str: "a text in quotes",
+        Path: "a path in quotes",
+        float: "a number, without quotes",
+        int: "a whole number, without quotes",
+    }
+    return looks.get(kind, "mend the value")
 
 
 def _path(kind: type, value: object) -> object:
@@ -372,6 +395,9 @@ def _check_pbx(config: Config) -> list[Problem]:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         cure = 'such as url = "http://127.0.0.1:8889"'
         problems.append(Problem("[pbx] url", "is not an http or https address", cure))
+    elif parts.path.strip("/") or parts.query:
+        cure = f'only the address: url = "{parts.scheme}://{parts.netloc}"'
+        problems.append(Problem("[pbx] url", f"has a path ({parts.path}) that does not belong there", cure))
     problems += _check_ca("[pbx] ca_file", pbx.ca_file)
     for name, least in (("poll_every_s", 0.2), ("status_every_s", 1.0), ("timeout_s", 0.5)):
         problems += _check_least(f"[pbx] {name}", getattr(pbx, name), least)
@@ -498,9 +524,11 @@ def _check_ca(where: str, path: Path | None) -> list[Problem]:
 
 
 def _check_secret_file(where: str, path: Path) -> list[Problem]:
-    if path.is_file():
-        return []
-    return [Problem(where, f"{path} is not there", "write the secret into that file, mode 0600")]
+    if not path.is_file():
+        return [Problem(where, f"{path} is not there", "write the secret into that file, mode 0600")]
+    if path.stat().st_size == 0:
+        return [Problem(where, f"{path} is empty", "write the secret into that file")]
+    return []
 
 
 def _check_least(where: str, value: float, least: float) -> list[Problem]:

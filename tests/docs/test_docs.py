@@ -9,6 +9,7 @@ import pytest
 from presencebridge import config, metrics
 from presencebridge.cli.main import app
 from presencebridge.core.policy import PRESETS
+from presencebridge.emulators.world import load_world
 
 ROOT = Path(__file__).parents[2]
 CONFIG = (ROOT / "docs" / "config.md").read_text("utf-8")
@@ -67,6 +68,21 @@ def test_the_config_of_the_readme_passes_the_check(tmp_path: Path) -> None:
     assert config.load(site).pbx.kind == "3cx-v20"
 
 
+def test_the_world_and_the_config_to_try_things_go_together(tmp_path: Path) -> None:
+    text = (ROOT / "docs" / "try.md").read_text("utf-8")
+    (world,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    (site,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "world.json").write_text(world)
+    (tmp_path / "site.toml").write_text(site)
+    (tmp_path / "client-secret").write_text("no-secret")
+    (tmp_path / "tls").mkdir()
+    (tmp_path / "tls" / "ca.pem").write_text("made by the emulator")
+    told, loaded = load_world(tmp_path / "world.json"), config.load(tmp_path / "site.toml")
+    assert (told.tenant_id, told.client_id) == (loaded.teams.tenant_id, loaded.teams.client_id)
+    assert {user.user_principal_name for user in told.users} == {one.teams for one in loaded.person}
+    assert {one.number for one in told.extensions} == {one.extension for one in loaded.person}
+
+
 def test_every_command_of_the_readme_exists() -> None:
     commands = set(re.findall(r"presencebridge (?!is|run`)([a-z]+(?: [a-z-]+)?)", README))
     known = set(app)
@@ -78,3 +94,10 @@ def test_no_link_of_the_documents_is_broken() -> None:
     for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text("utf-8")):
             assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_what_is_tested_is_what_is_installed() -> None:
+    run = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
+    tested = (ROOT / "requirements-dev.lock").read_text("utf-8").splitlines()
+    assert set(run) <= set(tested)
+    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9A-Za-z.]+", line) for line in tested)

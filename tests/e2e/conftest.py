@@ -185,6 +185,7 @@ class Site:
         self.folder = folder
         self.ports = {name: free_port() for name in ("hook", "page")}
         self.ask_graph, self.ask_pbx = worlds.ask_graph, worlds.ask_pbx
+        folder.mkdir(exist_ok=True)
         self.config = folder / "site.toml"
         (folder / "secret").touch(0o600)
         (folder / "secret").write_text("s3cret")

@@ -89,7 +89,9 @@ def _flip(text: str) -> str:
 
 def _bend_token(token: str) -> str:
     head, claims, signature = token.split(".")
-    return ".".join((head, claims, _flip(signature + "==").replace("+", "-").replace("/", "_").rstrip("=")))
+    raw = bytearray(base64.urlsafe_b64decode(signature + "=" * (-len(signature) % 4)))
+    raw[len(raw) // 2] ^= 1
+    return ".".join((head, claims, base64.urlsafe_b64encode(raw).decode().rstrip("=")))
 
 
 def test_altered_replayed_and_forged_notifications_change_nothing(caught) -> None:

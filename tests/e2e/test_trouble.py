@@ -90,6 +90,34 @@ def test_an_orderly_stop_is_not_held_up_by_open_streams_and_half_sent_requests(s
         watching.close()
 
 
+def test_a_second_service_on_one_state_folder_is_refused(site: Site) -> None:
+    second = Site(site.worlds, site.folder / "second-config")
+    try:
+        text = second.config.read_text().replace('dir = "state"', f'dir = "{site.folder}/state"')
+        second.config.write_text(text)
+        said = second.command("run")
+        assert said.returncode == 1
+        assert "another presencebridge uses" in said.stderr
+        assert "[state] dir" in said.stderr
+    finally:
+        second.close()
+    site.client(1, "Busy/InAMeeting")
+    site.until_status(1, "Away")
+
+
+def test_a_port_that_is_taken_is_told_with_its_cure(site: Site) -> None:
+    second = Site(site.worlds, site.folder / "second-config")
+    try:
+        text = second.config.read_text()
+        old, new = f"127.0.0.1:{second.ports['page']}", f"127.0.0.1:{site.ports['page']}"
+        second.config.write_text(text.replace(old, new))
+        said = second.command("run")
+        assert said.returncode == 2
+        assert "[operator] listen" in said.stderr
+    finally:
+        second.close()
+
+
 def test_an_orderly_stop_leaves_our_sessions_to_their_lease_if_told_so(new_site) -> None:
     site = new_site(extra='on_stop = "leave"')
     site.start_service()
@@ -175,5 +203,7 @@ def test_a_sign_in_that_died_is_an_alarm_with_its_cure(site: Site) -> None:
     call = site.dial(1)
     site.until_teams(1, BUSY)
     site.hang_up(call)
+    site.client(2, "Busy/InAMeeting")  # without notifications everybody is polled
+    site.until_status(2, "Away")
     site.sign_in()
     site.until_ready()

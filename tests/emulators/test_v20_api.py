@@ -99,6 +99,14 @@ async def test_before_v20_there_is_nothing():
         assert (await b.api.get("/xapi/v1/Users")).status_code == 404
 
 
+async def test_the_build_can_be_changed():
+    async with bench() as b:
+        await b.play("PUT", "/version", {"version": "20.0.8.1109"})
+        assert (await b.api.post("/connect/token", data=FORM)).json()["expires_in"] == 60
+        await b.sign_in()
+        assert (await b.api.get("/xapi/v1/Defs")).headers["x-3cx-version"] == "20.0.8.1109"
+
+
 # -- users
 
 
@@ -343,7 +351,11 @@ async def test_the_tutorials_walk_through_service_principals():
         assert (await b.get(one))["Number"] == "sptest"
         assert (await b.api.delete(one)).status_code == 204
         assert (await b.api.delete(one)).status_code == 404
-        own = (await b.get("/xapi/v1/ServicePrincipals"))["value"][0]
+        own = (await b.get("/xapi/v1/ServicePrincipals", **{"$expand": "Peers"}))["value"][0]
+        assert [peer["Number"] for peer in own["Peers"]] == ["101", "102"]
+        assert own["LastUsed"]
+        assert own["MyPhoneEnabled"] is False
+        assert (await b.api.delete("/xapi/v1/ServicePrincipals(1)")).status_code == 400
         assert (own["Number"], own["CallControlEnabled"]) == ("teamsync", True)
 
 
@@ -358,6 +370,7 @@ async def test_the_system():
             "@odata.context",
             "Version",
         }
+        assert (await b.get("/xapi/v1/SystemStatus/Pbx.SystemHealthStatus()"))["Trunks"] is True
         licence = (await b.get("/xapi/v1/Defs/Pbx.GetSystemParameters()"))["License"]
         assert "IsEnterprise" not in licence
         assert (await b.api.get("/xapi/v1/MyUser")).status_code == 404
@@ -588,6 +601,10 @@ async def test_extensions_come_and_go():
         assert users[0]["EmailAddress"] == "ann@example.org"
         assert len({user["Id"] for user in users}) == 3
         assert (await b.api.get("/callcontrol/103")).status_code == 404
+        await b.play("PUT", "/extensions", [{"number": each} for each in ("101", "102", "110", "103")])
+        assert (await b.play("GET", "/extensions/103"))["legs"] == []
+        assert len((await b.play("GET", "/extensions/102"))["legs"]) == 1
+        await b.play("PUT", "/extensions", [{"number": each} for each in ("101", "102", "110")])
         await b.play("PUT", "/monitored", None)
         assert await b.play("GET", "/monitored") == ["101", "102", "110"]
 

@@ -24,12 +24,12 @@ async def running() -> AsyncIterator[RunningV20]:
 
 
 async def token_of(running: RunningV20, verify: ssl.SSLContext | bool = True) -> str:
-    async with httpx2.AsyncClient(base_url=running.url, verify=verify) as client:
+    async with httpx2.AsyncClient(base_url=running.url, verify=verify, trust_env=False) as client:
         return (await client.post("/connect/token", data=FORM)).json()["access_token"]
 
 
 async def play(running: RunningV20, method: str, path: str, body: object = None) -> httpx2.Response:
-    async with httpx2.AsyncClient(base_url=running.control_url or "") as client:
+    async with httpx2.AsyncClient(base_url=running.control_url or "", trust_env=False) as client:
         return await client.request(method, path, json=body)
 
 
@@ -121,7 +121,7 @@ async def test_a_restart_takes_sockets_and_tokens_and_leaves_the_calls(running: 
 
 async def test_a_request_can_hang_or_be_cut(running: RunningV20) -> None:
     headers = {"Authorization": f"Bearer {await token_of(running)}"}
-    async with httpx2.AsyncClient(base_url=running.url, headers=headers) as client:
+    async with httpx2.AsyncClient(base_url=running.url, headers=headers, trust_env=False) as client:
         await play(running, "POST", "/faults", {"hang": {"count": 1}})
         with pytest.raises(httpx2.ReadTimeout):
             await client.get("/callcontrol", timeout=0.1)
@@ -158,7 +158,7 @@ async def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> No
     second = (await process.stderr.readline()).decode().strip()
     assert first.startswith("3cx-v20: http://127.0.0.1:")
     assert second.startswith("control: http://127.0.0.1:")
-    async with httpx2.AsyncClient(base_url=first.removeprefix("3cx-v20: ")) as client:
+    async with httpx2.AsyncClient(base_url=first.removeprefix("3cx-v20: "), trust_env=False) as client:
         answer = await client.post("/connect/token", data=FORM | {"client_id": "c", "client_secret": "s"})
         assert answer.status_code == 200
     process.terminate()

@@ -26,3 +26,11 @@ async def test_a_pause_that_no_calendar_has_is_refused(seconds):
         answer = await client.post("/api/people/101/pause", json={"seconds": seconds})
         assert (answer.status_code, site.paused) == (400, [])
         assert (await client.post("/api/people/101/pause", json={"seconds": 60})).status_code == 204
+
+
+async def test_a_name_with_a_slash_is_a_name():
+    site = Site()
+    app = httpx2.ASGITransport(app=operator_app(site, ["localhost"]))  # type: ignore[arg-type]
+    async with httpx2.AsyncClient(transport=app, base_url="http://localhost") as client:
+        answer = await client.post("/api/people/Ann%20%3Cb%3Ex%3C%2Fb%3E/pause", json={})
+    assert (answer.status_code, site.paused) == (204, [None])

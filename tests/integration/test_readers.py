@@ -352,3 +352,31 @@ async def test_a_dry_run_shows_what_it_would_have_written_until_somebody_changes
     pbx.statuses["101"] = "Available"
     assert await dry.status("101") == "Available"
     assert (await dry.legs()).by_extension == {}
+
+
+async def test_if_nobody_was_read_for_a_while_one_person_is_so_that_a_graph_that_has_gone_is_noticed():
+    site = Reading("101", "102", every_s=300.0)
+    site.reader.probe_every_s = 15.0
+    async with site.working():
+        await asyncio.sleep(50)
+        assert [users for _, users in site.teams.reads[1:]] == [["id-101"], ["id-102"], ["id-101"]]
+        assert [when for when, _ in site.teams.reads[1:]] == pytest.approx([15, 30, 45], abs=1)
+        site.teams.fault = TryAgain("gone")
+        await asyncio.sleep(20)
+        assert site.link.report.state is LinkState.DOWN
+        site.teams.fault = None
+        await asyncio.sleep(60)
+        assert site.link.report.state is LinkState.CONNECTED
+
+
+async def test_everybody_is_read_more_often_from_the_moment_that_it_is_asked_for():
+    site = Reading("101", every_s=300.0)
+    async with site.working():
+        await asyncio.sleep(20)
+        assert len(site.teams.reads) == 1
+        site.reader.read_all_every(5.0)
+        await asyncio.sleep(11)
+        assert len(site.teams.reads) == 4
+        site.reader.read_all_every(300.0)
+        await asyncio.sleep(100)
+        assert len(site.teams.reads) == 4

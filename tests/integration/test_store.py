@@ -122,7 +122,7 @@ async def test_a_restart_finds_everything(tmp_path):
 
 def test_a_second_service_on_one_folder_is_refused(tmp_path, monkeypatch):
     connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **k, timeout=0.1))
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: connect(*a, **k | {"timeout": 0.1}))
     with SqliteStore(tmp_path), pytest.raises(StoreError, match="locked"):
         SqliteStore(tmp_path)
     with SqliteStore(tmp_path):

@@ -123,5 +123,12 @@ def _until_stopped(serving: Coroutine[None, None, None]) -> None:
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, task.cancel)
 
-    with contextlib.suppress(asyncio.CancelledError):
-        asyncio.run(main())
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(main())
+    except ExceptionGroup as group:
+        taken = [error for error in group.exceptions if isinstance(error, OSError)]
+        if not taken:
+            raise
+        cure = "stop what uses the port, or name another one (0 takes a free one)"
+        raise Misconfigured([Problem("--port, --control-port", str(taken[0]), cure)]) from None

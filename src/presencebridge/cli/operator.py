@@ -16,10 +16,15 @@ from presencebridge.config import load
 from presencebridge.errors import BridgeError
 
 _TIMEOUT_S = 10
+_TABLE_WIDTH = 130
+_NOT_US = (
+    "what answers at {address} is not presencebridge\n"
+    "    cure: name the config of the running service, or give its [operator] listen another port"
+)
 
 
 def status(*, config: Path, as_json: bool = False) -> int:
-    """How every link and everybody is. Exit status 0 if all is in step, 1 if not.
+    """How every link and everybody is. Exit status 0 if every link works and nobody is in trouble, else 1.
 
     Parameters
     ----------
@@ -32,9 +37,9 @@ def status(*, config: Path, as_json: bool = False) -> int:
         overview = _ask(service, "GET", "/api/people")
     if as_json:
         print(json.dumps(overview, indent=2))
-        return 0 if overview["ready"] else 1
+        return _exit_status(overview)
     if overview["dry_run"]:
-        print("dry run: nothing is written")
+        print("dry run: this is how it would be; nothing is written")
     for link in overview["links"]:
         print(f"{link['name']:<24} {link['state']:<10} since {_local(link['since'])}  {link['reason']}")
         if link["cure"]:
@@ -50,10 +55,20 @@ def status(*, config: Path, as_json: bool = False) -> int:
             person["status"] or "-",
             "?" if person["legs"] is None else ", ".join(person["legs"]) or "-",
             person["holding"],
-            "; ".join([person["condition"], *person["trouble"]]),
+            person["condition"],
         )
-    Console(highlight=False, markup=False, soft_wrap=True).print(table)
-    return 0 if overview["ready"] else 1
+    console = Console(highlight=False, markup=False)
+    console.width = max(console.width, _TABLE_WIDTH)
+    console.print(table)
+    for person in overview["people"]:
+        for trouble in person["trouble"]:
+            print(f"{person['extension']}: {trouble}")
+    return _exit_status(overview)
+
+
+def _exit_status(overview: dict[str, Any]) -> int:
+    in_trouble = any(person["condition"] == "trouble" for person in overview["people"])
+    return 0 if overview["ready"] and not in_trouble else 1
 
 
 def why(person: str, *, config: Path) -> None:
@@ -73,6 +88,8 @@ def why(person: str, *, config: Path) -> None:
     legs = "unknown" if seen["legs"] is None else ", ".join(seen["legs"]) or "no call"
     print(f"  Teams shows {seen['teams'] or 'unknown'}; 3CX shows {seen['status'] or 'unknown'}; {legs}")
     print(f"  we hold: {seen['holding']}")
+    if page["dry_run"]:
+        print("  dry run: what is told here would be done, and nothing is written")
     for trouble in seen["trouble"]:
         print(f"  trouble: {trouble}")
     if not page["why"]:
@@ -153,9 +170,12 @@ def _ask(service: httpx2.Client, method: str, path: str, body: object = None) ->
         try:
             said = answer.json()["error"]
         except (ValueError, KeyError, TypeError):
-            said = f"the service answered {answer.status_code}"
+            said = _NOT_US.format(address=service.base_url)
         raise BridgeError(said)
-    return answer.json() if answer.content else None
+    try:
+        return answer.json() if answer.content else None
+    except ValueError as error:
+        raise BridgeError(_NOT_US.format(address=service.base_url)) from error
 
 
 def _local(text: str) -> str:

@@ -5,6 +5,8 @@ import signal
 import sys
 from pathlib import Path
 
+import structlog
+
 from presencebridge.config import Config, advise, load
 from presencebridge.errors import Misconfigured, Problem
 
@@ -26,6 +28,8 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     log.set_up()
     _advise(loaded)
     service = Service(loaded, dry_run=dry_run)
+    if dry_run:
+        structlog.contextvars.bind_contextvars(dry_run=True)
 
     def listening() -> None:
         lines = [f"presencebridge: the page is at {service.operator_url}/"]
@@ -47,7 +51,10 @@ def run(*, config: Path, dry_run: bool = False) -> None:
 
 def check(*, config: Path) -> int:
     """Check the config file: every problem with its cure. Exit status 2 if there are any."""
+    from presencebridge.app import app_tokens
+
     loaded = load(config)
+    app_tokens(loaded)  # a certificate that can't be used is a problem of the config
     _advise(loaded)
     people = len(loaded.person)
     print(f"{config}: fine ({people} {'person' if people == 1 else 'people'}, preset {loaded.policy.preset})")
@@ -67,13 +74,15 @@ def login(*, config: Path, watcher: str = "default") -> None:
     from presencebridge.app import watcher_tokens
 
     loaded = load(config)
+    if loaded.teams.delivery == "poll":
+        print('note: delivery is "poll", so nobody needs to be signed in', flush=True)
     known = loaded.teams.webhook.watchers if loaded.teams.webhook else ("default",)
     if watcher not in known:
         cure = f"use one of {', '.join(known)}, or add it to [teams.webhook] watchers"
         raise Misconfigured([Problem("--watcher", f"there is no watcher {watcher}", cure)])
     tokens = watcher_tokens(loaded, watcher)
     who = asyncio.run(tokens.sign_in(lambda text: print(text, flush=True)))
-    print(f"watcher {watcher} is signed in as {who}")
+    print(f"watcher {watcher} is signed in as {who}; a running service takes it up within half a minute")
 
 
 def _advise(config: Config) -> None:

@@ -62,7 +62,7 @@ async def set_(
     duration: Annotated[str, Parameter(name="--for")] = "1h",
     preferred: bool = False,
 ) -> None:
-    """Set somebody's presence, as the app's session.
+    """Set somebody's presence, as the app's session. A running service uses the same one, and replaces it.
 
     Parameters
     ----------

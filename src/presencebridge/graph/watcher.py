@@ -22,7 +22,7 @@ from presencebridge.graph.subscriptions import LEAST_LIFE_S, LIFE_S, Action, Hel
 _MOST_PAGES: Final = 100
 """An organization has at most 10,000: https://learn.microsoft.com/graph/change-notifications-overview"""
 _FIRST_RETRY_S: Final = 2.0
-_LONGEST_RETRY_S: Final = 60.0
+_LONGEST_RETRY_S: Final = 20.0
 _NOT_SOONER_THAN_S: Final = 5.0
 """Between two looks that were asked for, by lifecycle notifications or by suspicion."""
 
@@ -37,7 +37,7 @@ class Link(Protocol):
 class Watcher:
     """One signed-in account and its subscription."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it stands on, each once
         self,
         graph: GraphClient,
         keys: EncryptionKeys,
@@ -45,6 +45,7 @@ class Watcher:
         link: Link,
         file: Path,
         now: Callable[[], float],
+        wall: Callable[[], float] | None = None,
     ) -> None:
         self._graph = graph
         self._keys = keys
@@ -52,6 +53,8 @@ class Watcher:
         self._link = link
         self._file = file
         self._now = now
+        self._wall = wall or now
+        """The clock for what Graph compares with its own."""
         self._held = self._load()
         self._wanted_ids: tuple[str, ...] = ()
         self._url = ""
@@ -132,10 +135,10 @@ class Watcher:
         key = self._keys.newest()
         now = self._now()
         new = calls.NewSubscription(
-            ids, url, secrets.token_urlsafe(48), key.certificate, key.id, end_of_life(now)
+            ids, url, secrets.token_urlsafe(48), key.certificate, key.id, end_of_life(self._wall())
         )
         made = await self._graph.run(calls.create_subscription(new))
-        held = Held(made.id, new.client_state, ids, url, key.id, _end(made, now), now)
+        held = Held(made.id, new.client_state, ids, url, key.id, self._end(made, now), now)
         self._keep(held)
         return held
 
@@ -153,7 +156,7 @@ class Watcher:
         if held is None:
             return
         now = self._now()
-        end = end_of_life(now)
+        end = end_of_life(self._wall())
         new_certificate = certificate if held.certificate_id != wanted.certificate_id else ""
         try:
             made = await self._graph.run(
@@ -173,7 +176,7 @@ class Watcher:
             self._keep(
                 replace(
                     held,
-                    expires_at=_end(made, now) if made else now + LEAST_LIFE_S,
+                    expires_at=self._end(made, now) if made else now + LEAST_LIFE_S,
                     renewed_at=now,
                     certificate_id=wanted.certificate_id,
                 )
@@ -202,6 +205,11 @@ class Watcher:
             if "presences" in old.resource.casefold():
                 with contextlib.suppress(Gone):
                     await self._graph.run(calls.delete_subscription(old.id))
+
+    def _end(self, made: wire.Subscription, now: float) -> float:
+        """The end by our clock. Graph's clock may differ from it, and the life it gives has known bounds."""
+        life = made.expiration_date_time.timestamp() - self._wall()
+        return now + min(max(life, LEAST_LIFE_S), LIFE_S)
 
     def _keep(self, held: Held) -> None:
         self._held = held
@@ -242,9 +250,3 @@ async def list_all(graph: GraphClient) -> list[wire.Subscription]:
 def end_of_life(now: float) -> datetime:
     """The furthest end that Graph gives."""
     return datetime.fromtimestamp(now + LIFE_S, UTC)
-
-
-def _end(made: wire.Subscription, now: float) -> float:
-    """The end by our clock. Graph's clock may differ from it, and the life it gives has known bounds."""
-    life = made.expiration_date_time.timestamp() - now
-    return now + min(max(life, LEAST_LIFE_S), LIFE_S)

@@ -70,7 +70,7 @@ class WebApiClient:
         except httpx2.RequestError as error:
             raise TryAgain(
                 f"the bridge can't be reached: {str(error) or type(error).__name__}",
-                cure="check that 3cx-web-API runs at the address in [pbx] url",
+                cure="check that 3cx-web-API runs at the address in [pbx] url (with https: ca_file too)",
             ) from error
         if extension is not None:
             self._suspects.discard(extension)

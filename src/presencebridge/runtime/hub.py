@@ -69,6 +69,8 @@ class Hub:
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._tasks: asyncio.TaskGroup | None = None
         self.on_read_wanted: Callable[[Member, float], None] = lambda _member, _not_before: None
+        self.on_teams_failed: Callable[[Member], None] = lambda _member: None
+        """Called when a write to Teams failed: a read should tell whether it is Graph or the person."""
         self.on_unsaved: Callable[[str], None] = lambda _reason: None
         self.on_saved: Callable[[], None] = lambda: None
 
@@ -169,7 +171,8 @@ class Hub:
                     await self._teams.clear_presence(member.user)
         except LinkError as error:
             metrics.WRITES.labels("teams", type(error).__name__).inc()
-            self.post(member.key, PresenceWriteFailed(str(error), _after(error)))
+            self.post(member.key, PresenceWriteFailed(_in_words(error), _after(error)))
+            self.on_teams_failed(member)
         else:
             metrics.WRITES.labels("teams", "done").inc()
             self.post(member.key, PresenceWritten(isinstance(command, ClearPresence)))
@@ -180,7 +183,7 @@ class Hub:
                 change = await self._pbx.change_status(member.key, command.expected, command.wanted)
         except LinkError as error:
             metrics.WRITES.labels("3cx", type(error).__name__).inc()
-            self.post(member.key, StatusWriteFailed(str(error), _after(error)))
+            self.post(member.key, StatusWriteFailed(_in_words(error), _after(error)))
         else:
             ignored = change.wrote and change.after == change.before
             metrics.WRITES.labels("3cx", "ignored" if ignored else "done").inc()
@@ -244,6 +247,10 @@ def _looks_different(old: State, new: State) -> bool:
         new.teams_claim,
         new.status_claim,
     )
+
+
+def _in_words(error: LinkError) -> str:
+    return f"{error} ({error.cure})" if error.cure else str(error)
 
 
 def _after(error: LinkError) -> float | None:

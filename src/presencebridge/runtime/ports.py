@@ -10,6 +10,9 @@ class Clock(Protocol):
     def now(self) -> float:
         """Seconds since 1970; it only goes forward while the process lives."""
 
+    def wall(self) -> float:
+        """Seconds since 1970 as the machine has it now, for what is compared with others' clocks."""
+
 
 class PresenceRead(Protocol):
     """One person's presence as Graph tells it."""

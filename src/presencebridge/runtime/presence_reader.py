@@ -1,6 +1,7 @@
 """Reads presence from Graph: everybody at intervals, and at once whoever's answer is awaited."""
 
 import asyncio
+import collections
 import contextlib
 from collections.abc import Callable
 from typing import Final
@@ -33,6 +34,11 @@ class PresenceReader:
         self._clock = clock
         self._group = group
         self._every_s = every_s
+        self._all_since = float("-inf")
+        self._asked_at = clock.now()
+        self._turn: collections.deque[str] = collections.deque()
+        self.probe_every_s: float | None = None
+        """If nobody was read for so long, one person is, so that a Graph that has gone is noticed."""
         self._wanted: dict[str, float] = {}
         """When each person is to be read, by object id."""
         self._changed = asyncio.Event()
@@ -52,6 +58,12 @@ class PresenceReader:
             self._wanted[member.user] = not_before if old is None else max(old, not_before)
             self._changed.set()
 
+    def read_all_every(self, seconds: float) -> None:
+        """Read everybody at this interval from now on."""
+        if seconds != self._every_s:
+            self._every_s = seconds
+            self._changed.set()
+
     def want_all(self) -> None:
         """Read everybody now."""
         now = self._clock.now()
@@ -68,16 +80,18 @@ class PresenceReader:
     async def run(self) -> None:
         """Read until cancelled."""
         failures = 0
-        all_at = self._clock.now()
         while True:
             now = self.beat_at = self._clock.now()
-            if now >= all_at:
+            if now >= self._all_since + self._every_s:
                 self._check_silence(now)
                 self.want_all()
-                all_at = now + self._every_s
+                self._all_since = now
+            self._probe(now)
             due = [user for user, at in self._wanted.items() if at <= now][: self._group]
             if not due:
-                await self._wait(min([all_at, *self._wanted.values()]) - now)
+                next_probe = self._asked_at + (self.probe_every_s or self._every_s)
+                next_all = self._all_since + self._every_s
+                await self._wait(min([next_all, max(next_probe, now + 1), *self._wanted.values()]) - now)
                 continue
             try:
                 await self._read(due)
@@ -92,6 +106,14 @@ class PresenceReader:
                 metrics.READS.labels("teams", "done").inc()
                 self._link.connected()
                 failures = 0
+
+    def _probe(self, now: float) -> None:
+        if self.probe_every_s is None or now < self._asked_at + self.probe_every_s:
+            return
+        if not self._turn:
+            self._turn.extend(self._people.users())
+        if self._turn:
+            self._wanted.setdefault(self._turn.popleft(), now)
 
     async def _rest(self, seconds: float) -> None:
         """Sleep, however long, and show that we live meanwhile."""
@@ -108,7 +130,7 @@ class PresenceReader:
                 await asyncio.sleep(_GATHER_S)
 
     async def _read(self, users: list[str]) -> None:
-        asked_at = self._clock.now()
+        asked_at = self._asked_at = self._clock.now()
         try:
             reads = await self._teams.presences(users)
         except Refused as error:

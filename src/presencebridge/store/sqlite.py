@@ -21,6 +21,8 @@ _SCHEMA: Final = (
     """CREATE TABLE person (key TEXT PRIMARY KEY, state BLOB NOT NULL) STRICT, WITHOUT ROWID""",
 )
 _MOST_IN_ONE_COMMIT: Final = 200
+_WAIT_FOR_LOCK_S: Final = 2.0
+"""A service that is just ending may still hold the file."""
 
 _Job = tuple[str, bytes | None, "asyncio.Future[None]", asyncio.AbstractEventLoop]
 
@@ -43,9 +45,11 @@ class SqliteStore:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch(mode=0o600)
-            connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            connection = sqlite3.connect(
+                self._path, timeout=_WAIT_FOR_LOCK_S, check_same_thread=False, isolation_level=None
+            )
         except (OSError, sqlite3.Error) as error:
-            raise StoreError(f"{self._path} can't be used: {error}") from error
+            raise self._unusable(error) from error
         try:
             # Held until we end: two services on one state folder would undo each other's work.
             connection.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -54,11 +58,19 @@ class SqliteStore:
             self._migrate(connection)
         except sqlite3.Error as error:
             connection.close()
-            raise StoreError(f"{self._path} can't be used: {error}") from error
+            raise self._unusable(error) from error
         except StoreError:
             connection.close()
             raise
         return connection
+
+    def _unusable(self, error: Exception) -> StoreError:
+        folder = self._path.parent
+        if "locked" in str(error):
+            cure = "stop the other one, or give this one a [state] dir of its own"
+            return StoreError(f"another presencebridge uses {folder} (database is locked)\n    cure: {cure}")
+        cure = f"make {folder} a folder that this account may write, with room on the disk; a file that is"
+        return StoreError(f"{self._path} can't be used: {error}\n    cure: {cure} no database can be deleted")
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()

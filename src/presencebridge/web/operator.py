@@ -59,9 +59,9 @@ def operator_app(site: Site, hosts: list[str]) -> ASGIApp:
         Route("/readyz", pages.readyz),
         Route("/metrics", pages.metrics),
         Route("/api/people", pages.people),
-        Route("/api/people/{person}", pages.person),
-        Route("/api/people/{person}/pause", pages.pause, methods=["POST"]),
-        Route("/api/people/{person}/resume", pages.resume, methods=["POST"]),
+        Route("/api/people/{person:path}/pause", pages.pause, methods=["POST"]),
+        Route("/api/people/{person:path}/resume", pages.resume, methods=["POST"]),
+        Route("/api/people/{person:path}", pages.person),
         Route("/api/refresh", pages.refresh, methods=["POST"]),
         Route("/api/events", pages.events),
     ]
@@ -187,4 +187,4 @@ def _done(found: bool) -> Response:
 
 
 def _unknown() -> Response:
-    return _json({"error": "nobody here by that name; /api/people lists everybody"}, 404)
+    return _json({"error": "nobody is served by that name; presencebridge status lists everybody"}, 404)

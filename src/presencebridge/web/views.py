@@ -55,6 +55,7 @@ class PersonPage(msgspec.Struct, frozen=True):
 
     person: PersonView
     why: list[Story]
+    dry_run: bool
 
 
 class LinkView(msgspec.Struct, frozen=True):
@@ -113,8 +114,8 @@ def _condition(member: Member, state: State) -> str:
     return "in step"
 
 
-def person_page(member: Member, state: State, entries: Iterable[Entry]) -> PersonPage:
-    return PersonPage(person(member, state), [story(entry) for entry in entries])
+def person_page(member: Member, state: State, entries: Iterable[Entry], *, dry_run: bool) -> PersonPage:
+    return PersonPage(person(member, state), [story(entry) for entry in entries], dry_run)
 
 
 def story(entry: Entry) -> Story:

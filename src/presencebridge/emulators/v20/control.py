@@ -71,6 +71,10 @@ class Advance(msgspec.Struct, forbid_unknown_fields=True):
     advance_s: float
 
 
+class VersionGiven(msgspec.Struct, forbid_unknown_fields=True):
+    version: str
+
+
 class BindingGiven(msgspec.Struct, forbid_unknown_fields=True):
     From: str
     To: str
@@ -112,6 +116,7 @@ def control_app(emulator: "V20Emulator") -> Starlette:
             Route("/calls/{call:int}", port.end_call, methods=["DELETE"]),
             Route("/calls/{call:int}/legs/{dn}", port.put_leg, methods=["PUT"]),
             Route("/calls/{call:int}/legs/{dn}", port.end_leg, methods=["DELETE"]),
+            Route("/version", port.put_version, methods=["PUT"]),
             Route("/microsoft365", port.put_microsoft365, methods=["PUT"]),
             Route("/socket", port.show_sockets, methods=["GET"]),
             Route("/socket/drop", port.drop_sockets, methods=["POST"]),
@@ -237,6 +242,12 @@ class _ControlPort:
         return Response(status_code=204)
 
     # What else a PBX has
+
+    async def put_version(self, request: Request) -> Response:
+        """The PBX is of that build from now on."""
+        given = await _read(request, VersionGiven)
+        self._emulator.version = given.version
+        return _json(given)
 
     async def put_microsoft365(self, request: Request) -> Response:
         given = await _read(request, Microsoft365Given)

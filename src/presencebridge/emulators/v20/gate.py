@@ -1,6 +1,7 @@
 """The way in: every request is written down and meets the faults before it meets the API."""
 
 import asyncio
+import functools
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -12,6 +13,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from presencebridge.emulators.clock import Clock
 from presencebridge.emulators.v20.faults import Faults, refusing, strikes
 from presencebridge.emulators.v20.tokens import form_of
+
+CUT = "presencebridge.cut"
+"""Where the scope of a socket has what cuts its connection."""
 
 _KEPT = 20_000
 
@@ -86,8 +90,7 @@ class Gate:
                 entry.status = message["status"]
             await send(message)
 
-        setattr(passed_on, "__self__", getattr(send, "__self__", None))  # noqa: B010 - for `cut`
-        await self._sockets(scope, receive, passed_on)
+        await self._sockets({**scope, CUT: functools.partial(cut, send)}, receive, passed_on)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _body(receive)

@@ -71,6 +71,11 @@ USER_GROUP = Kind(
     frozenset(_words("CanDelete GroupId Id MemberName Name Number Tags TranscriptionMode Type")),
     frozenset(("GroupRights", "Rights")),
 )
+SERVICE_PRINCIPAL = Kind(
+    frozenset(_words("Id Number XAPIEnabled CallControlEnabled MyPhoneEnabled LastUsed TranscriptionMode")),
+    frozenset(("Groups", "Peers")),
+)
+GROUP = Kind(frozenset(_words("Id Number Name")))
 ACTIVE_CALL = Kind(
     frozenset(_words("Id Caller Callee Status LastChangeStatus EstablishedAt ServerNow")),
     searched=("Caller", "Callee"),
@@ -89,14 +94,15 @@ _TYPES: dict[str, type] = {
 def new_user(user_id: int, number: str) -> dict[str, Any]:
     """A user as 3CX fills it in: everything is there, most of it off or empty."""
     return {
+        "Id": user_id,
+        "Number": number,
         **dict.fromkeys(_BOOLEANS, False),
-        **dict.fromkeys(_STRINGS, ""),
+        **dict.fromkeys(_STRINGS[1:], ""),
         **{name: values[0] for name, values in _ENUMS.items()},
         **{name: [] for name in (*_LISTS, *_NAVIGATION)},
         "AgentSettings": None,
         "Hours": {"IgnoreHolidays": False, "Periods": [], "Type": "OfficeHours"},
         "BreakTime": {"IgnoreHolidays": False, "Periods": [], "Type": "Never"},
-        "Id": user_id,
         "PinProtectTimeout": 0,
         "PrimaryGroupId": 1,
         "CurrentProfileName": PROFILES[0],

@@ -18,7 +18,7 @@ from presencebridge.emulators.clock import Clock
 from presencebridge.emulators.v20.call_control import PREFIX, CallControl
 from presencebridge.emulators.v20.errors import ApiError
 from presencebridge.emulators.v20.faults import Faults
-from presencebridge.emulators.v20.gate import cut
+from presencebridge.emulators.v20.gate import CUT
 from presencebridge.emulators.v20.tokens import Tokens
 
 PATH = f"{PREFIX}/ws"
@@ -98,13 +98,15 @@ class Sockets:
             await _refuse(scope, send, status)
             return
         connection = _Connection(token)
-        await send({"type": "websocket.accept"})
+        # In the list before the peer knows that it is: from then on it may count on every event.
         self._open.append(connection)
         try:
+            await send({"type": "websocket.accept"})
             async with asyncio.TaskGroup() as tasks:
                 reading = tasks.create_task(self._read(connection, receive))
                 with contextlib.suppress(OSError):  # the peer went away in the midst of it
                     await self._write(connection, send)
+                    await _close(connection.closing, scope, send)
                 reading.cancel()
         finally:
             self._open.remove(connection)
@@ -124,7 +126,6 @@ class Sockets:
                 continue
             due = [moment for moment in (until, *(each[0] for each in list(connection.outbox)[:1])) if moment]
             await self._clock.wait(min(due, default=None))
-        await _close(connection.closing, send)
 
     async def _read(self, connection: _Connection, receive: Receive) -> None:
         while True:
@@ -172,11 +173,11 @@ def bearer(scope: Scope) -> str:
     return token.strip() if scheme.casefold() == "bearer" else ""
 
 
-async def _close(closing: Closing | None, send: Send) -> None:
+async def _close(closing: Closing | None, scope: Scope, send: Send) -> None:
     if closing is None or closing.code == 0:
         return
     if closing.code is None:
-        if not cut(send):
+        if not scope[CUT]():
             await send({"type": "websocket.close", "code": 1006, "reason": ""})
         return
     await send({"type": "websocket.close", "code": closing.code, "reason": closing.reason})

@@ -29,6 +29,8 @@ class Tokens:
         self._chance = chance
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._live: dict[str, float] = {}
+        self.last_used: float | None = None
+        """When a token was last asked for, in base time."""
 
     def grant(self, form: dict[str, str], faults: Faults, running: str, issuer: str) -> dict[str, object]:
         """The answer to a request for a token. Raises `ApiError`."""
@@ -62,7 +64,8 @@ class Tokens:
         return count
 
     def _issue(self, life_s: float, issuer: str) -> str:
-        moment = int(self._clock.base())
+        self.last_used = self._clock.base()
+        moment = int(self.last_used)
         claims = {
             "iss": issuer,
             "aud": issuer,

@@ -33,9 +33,11 @@ class Xapi:
 
     def __init__(self, emulator: "V20Emulator") -> None:
         self._emulator = emulator
-        self._principals = Collection("ServicePrincipals", [own_principal(emulator)])
+        self._principals = Collection(
+            "ServicePrincipals", schema.SERVICE_PRINCIPAL, lambda: own_principal(emulator)
+        )
         group = {"Id": 1, "Number": "GRP0000", "Name": "DEFAULT"}
-        self._groups = Collection("Groups", [group])
+        self._groups = Collection("Groups", schema.GROUP, lambda: group)
         table: list[tuple[str, str, _Handler]] = [
             ("GET", r"Users", self.list_users),
             ("POST", r"Users", self.create_user),
@@ -54,6 +56,7 @@ class Xapi:
             ("GET", r"Defs", self.defs),
             ("GET", r"Defs/(?:Pbx\.)?GetSystemParameters\(\)", self.system_parameters),
             ("GET", r"SystemStatus", self.system_status),
+            ("GET", r"SystemStatus/(?:Pbx\.)?SystemHealthStatus\(\)", self.system_health),
             ("GET", r"Microsoft365Integration", self.microsoft365),
         ]
         for collection in (self._principals, self._groups):
@@ -244,6 +247,12 @@ class Xapi:
         }
         return self._entity(request, "SystemStatus", status, Kind(frozenset(status)), options)
 
+    def system_health(self, request: Request, _: Options, __: dict[str, str]) -> Response:
+        health = {"Id": 0, "Firewall": True, "Phones": True, "Trunks": True}
+        counts = {"CustomTemplatesCount": 0, "UnsupportedFirmwaresCount": 0}
+        context = f"{_base(request)}$metadata#Pbx.SystemHealthStatus"
+        return _json({"@odata.context": context, **health, **counts})
+
     def microsoft365(self, request: Request, options: Options, _: dict[str, str]) -> Response:
         shown = {"Id": 0, **self._emulator.microsoft365}
         if not version.since(self._emulator.version, version.STATUS_SYNC):
@@ -295,20 +304,20 @@ class Xapi:
 
     def _moment(self, seconds: float) -> str:
         """In base time, so that a client on the real clock reads true durations."""
-        when = dt.datetime.fromtimestamp(self._emulator.clock.shown(seconds), dt.UTC)
-        return f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond:06d}Z"
+        return moment(self._emulator.clock.shown(seconds))
 
 
 class Collection:
     """A set of entities that can be kept and changed, without what the PBX would do with them."""
 
-    def __init__(self, name: str, entities: list[dict[str, Any]]) -> None:
+    def __init__(self, name: str, kind: Kind, first: Callable[[], dict[str, Any]]) -> None:
         self.name = name
-        self._entities = {entity["Id"]: entity for entity in entities}
+        self._kind = kind
+        self._first = first
+        self._entities: dict[int, dict[str, Any]] = {}
 
     def list_all(self, request: Request, options: Options, _: dict[str, str]) -> Response:
-        entities = list(self._entities.values())
-        page, count = listed(entities, self._kind(entities), options)
+        page, count = listed([self._first(), *self._entities.values()], self._kind, options)
         body: dict[str, Any] = {
             "@odata.context": f"{_base(request)}$metadata#{self.name}{context_of(options)}"
         }
@@ -317,13 +326,14 @@ class Collection:
     def get(self, request: Request, options: Options, found: dict[str, str]) -> Response:
         entity = self._entity(found["id"])
         context = f"{_base(request)}$metadata#{self.name}{context_of(options)}/$entity"
-        return _json({"@odata.context": context, **shaped(entity, self._kind([entity]), options)})
+        return _json({"@odata.context": context, **shaped(entity, self._kind, options)})
 
     async def create(self, request: Request, _: Options, __: dict[str, str]) -> Response:
         given = await _json_of(request)
-        entity_id = max(self._entities, default=0) + 1
+        entity_id = max(self._entities, default=1) + 1
         number = given.get("Number") or f"{self.name[:3].upper()}{entity_id:04d}"
-        if any(entity["Number"] == number for entity in self._entities.values()):
+        taken = {entity["Number"] for entity in (self._first(), *self._entities.values())}
+        if number in taken:
             raise odata_error(400, errors.ALREADY_IN_USE, "Number")
         entity = {**given, "Id": entity_id, "Number": number}
         self._entities[entity_id] = entity
@@ -331,7 +341,7 @@ class Collection:
         return _json({"@odata.context": context, **entity}, 201)
 
     async def update(self, request: Request, _: Options, found: dict[str, str]) -> Response:
-        entity = self._entity(found["id"])
+        entity = self._changeable(found["id"])
         change = await _json_of(request)
         if change.get("Number", entity["Number"]) != entity["Number"]:
             raise odata_error(400, errors.FORBIDDEN_CHANGE, "Number")
@@ -339,31 +349,57 @@ class Collection:
         return Response(status_code=204)
 
     def delete(self, _: Request, __: Options, found: dict[str, str]) -> Response:
-        del self._entities[self._entity(found["id"])["Id"]]
+        del self._entities[self._changeable(found["id"])["Id"]]
         return Response(status_code=204)
 
     def _entity(self, entity_id: str) -> dict[str, Any]:
-        entity = self._entities.get(int(entity_id))
+        first = self._first()
+        entity = first if int(entity_id) == first["Id"] else self._entities.get(int(entity_id))
         if entity is None:
             raise odata_error(404, errors.NOT_FOUND)
         return entity
 
-    def _kind(self, entities: list[dict[str, Any]]) -> Kind:
-        return Kind(frozenset(name for entity in entities for name in entity) | {"Id", "Number", "Name"})
+    def _changeable(self, entity_id: str) -> dict[str, Any]:
+        """The first one is made by the emulator, and stays."""
+        if self._entity(entity_id)["Id"] not in self._entities:
+            raise odata_error(400, errors.FORBIDDEN_CHANGE)
+        return self._entities[int(entity_id)]
 
 
 def own_principal(emulator: "V20Emulator") -> dict[str, Any]:
-    """The API client itself, as it stands among the others."""
+    """The API client itself, as it stands among the others; its peers are what it monitors."""
+    pbx, used = emulator.pbx, emulator.tokens.last_used
+    peers = [
+        {
+            "Id": user["Id"],
+            "Number": user["Number"],
+            "Name": user["DisplayName"],
+            "Type": "Extension",
+            "Hidden": False,
+            "Tags": [],
+        }
+        for user in pbx.users.values()
+        if emulator.monitored is not None and emulator.monitors(user["Number"])
+    ]
     shown: dict[str, Any] = {
         "Id": 1,
-        "Number": emulator.pbx.client_id,
-        "Name": "",
+        "Number": pbx.client_id,
         "XAPIEnabled": True,
         "CallControlEnabled": True,
+        "LastUsed": None if used is None else moment(used),
+        "TranscriptionMode": "Inherit",
+        "Groups": [],
+        "Peers": peers,
     }
     if version.since(emulator.version, version.MYPHONE_FOR_CLIENTS):
         shown["MyPhoneEnabled"] = False
     return shown
+
+
+def moment(seconds: float) -> str:
+    """A date and time as XAPI writes it."""
+    when = dt.datetime.fromtimestamp(seconds, dt.UTC)
+    return f"{when:%Y-%m-%dT%H:%M:%S}.{when.microsecond:06d}Z"
 
 
 _PASCAL = {
