@@ -180,4 +180,5 @@ def test_the_operators_listener_takes_orders_from_its_own_page_only(site: Site) 
     url = f"http://127.0.0.1:{site.ports['page']}"
     assert httpx2.post(f"{url}/api/people/101/pause", content=b"{}").status_code == 400
     assert httpx2.get(f"{url}/api/people", headers={"Host": "evil.example"}).status_code == 400
-    assert httpx2.get(f"{url}/api/people/101/pause").status_code == 405
+    assert httpx2.get(f"{url}/api/people/101/pause").status_code == 404
+    assert site.page("/api/people/101").json()["person"]["condition"] == "in step"
