@@ -356,15 +356,17 @@ class Service:
             self.links.all_up,
             self._dry_run,
             [views.link(report) for report in self.links.reports()],
-            [views.person(member, self.hub.state(member.key)) for member in self.people],
+            [self._view(member) for member in self.people],
         )
 
     def person(self, name: str) -> views.PersonPage | None:
         member = self.people.find(name)
         if member is None:
             return None
-        state = self.hub.state(member.key)
-        return views.person_page(member, state, self.journal.of(member.key), dry_run=self._dry_run)
+        return views.person_page(self._view(member), self.journal.of(member.key), dry_run=self._dry_run)
+
+    def _view(self, member: Member) -> views.PersonView:
+        return views.person(member, self.hub.state(member.key), links_up=self.links.all_up)
 
     def pause(self, name: str, seconds: float | None) -> bool:
         until = None if seconds is None else self._clock.now() + seconds

@@ -3,12 +3,15 @@
 import re
 import subprocess
 
+import pytest
+
 from conftest import PROGRAM
 
 
-def test_the_demo_plays_and_ends_with_everybody_right() -> None:
+@pytest.mark.parametrize("pbx", ["3cx-web-api", "3cx-v20"])
+def test_the_demo_plays_and_ends_with_everybody_right(pbx: str) -> None:
     said = subprocess.run(
-        [PROGRAM, "demo", "--people", "9", "--speed", "2", "--for", "12"],
+        [PROGRAM, "demo", "--people", "9", "--speed", "2", "--for", "12", "--pbx", pbx],
         capture_output=True,
         text=True,
         timeout=90,

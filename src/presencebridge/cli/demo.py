@@ -6,7 +6,7 @@ import signal
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
 from rich.console import Console
@@ -21,6 +21,7 @@ def demo(
     people: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=500))] = 9,
     speed: Annotated[float, Parameter(validator=validators.Number(gte=0.1, lte=3))] = 1.0,
     port: int = 0,
+    pbx: Literal["3cx-web-api", "3cx-v20"] = "3cx-web-api",
     seconds: Annotated[float | None, Parameter(name="--for", validator=validators.Number(gt=0))] = None,
 ) -> int:
     """Both emulators, the bridge and its page, playing an office day. Exit status 1 if anybody ends up wrong.
@@ -33,6 +34,8 @@ def demo(
         How fast they are: 2 is twice as fast. Calls are polled once a second, so 3 is the limit.
     port
         Where the page is; a free port if none is named.
+    pbx
+        Which 3CX: V16 or V18 behind 3cx-web-API, or V20 by its own APIs.
     seconds
         End after about this many seconds, once everybody has finished what they were at.
     """
@@ -40,11 +43,11 @@ def demo(
 
     log.set_up(level=logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="presencebridge-demo-") as folder:
-        return asyncio.run(_demo(Path(folder), people, speed, port, seconds))
+        return asyncio.run(_demo(Path(folder), people, pbx, speed, port, seconds))
 
 
-async def _demo(folder: Path, people: int, speed: float, port: int, seconds: float | None) -> int:
-    from presencebridge.demo.stage import show
+async def _demo(folder: Path, people: int, pbx: str, speed: float, port: int, seconds: float | None) -> int:
+    from presencebridge.demo.stage import office, show
 
     console = Console(highlight=False, soft_wrap=True)
     begun = time.monotonic()
@@ -59,7 +62,7 @@ async def _demo(folder: Path, people: int, speed: float, port: int, seconds: flo
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     console.print("starting both emulators, the bridge and its page ...")
-    async with show(folder, people, speed, port, tell) as running:
+    async with show(folder, office(people), pbx, speed, port, tell) as running:
         console.print(f"the page: [bold]{running.service.operator_url}/[/]" + _how_to_end(seconds))
         wrong = await running.play(stop, seconds)
         console.print()

@@ -17,6 +17,7 @@ from presencebridge.app import Service, watcher_tokens
 from presencebridge.config import Config, load
 from presencebridge.demo.office import NAMES, Colleague, Side, office_day
 from presencebridge.emulators.graph.serve import RunningGraph
+from presencebridge.emulators.v20.serve import RunningV20
 from presencebridge.emulators.webapi.serve import RunningWebApi
 from presencebridge.emulators.world import Extension, User, Watcher, World
 
@@ -92,18 +93,23 @@ async def _until(stop: asyncio.Event, seconds: float | None) -> None:
 
 @contextlib.asynccontextmanager
 async def show(
-    folder: Path, people: int, speed: float, port: int, tell: Callable[[str, str], None]
+    folder: Path, world: World, kind: str, speed: float, port: int, tell: Callable[[str, str], None]
 ) -> AsyncIterator[Show]:
     """Everything running, in a folder of its own, on free ports of loopback."""
-    world = _world(people)
     async with contextlib.AsyncExitStack() as stack:
         graph = await stack.enter_async_context(RunningGraph(world, tls_dir=folder / "tls"))
-        bridge = await stack.enter_async_context(RunningWebApi(world))
+        pbx: RunningWebApi | RunningV20
+        if kind == "3cx-v20":
+            pbx = await stack.enter_async_context(RunningV20(world, tls_dir=folder / "tls"))
+        else:
+            pbx = await stack.enter_async_context(RunningWebApi(world))
         sides = (
             Side(await stack.enter_async_context(_control(graph.control_url))),
-            Side(await stack.enter_async_context(_control(bridge.control_url))),
+            Side(await stack.enter_async_context(_control(pbx.control_url))),
         )
-        config = load(_write_config(folder, world, graph, bridge.url, port))
+        config = load(
+            _write_config(folder, world, graph.url, _pbx_section(folder, world, kind, pbx.url), port)
+        )
         await _sign_in(config, sides[0])
         colleagues = [
             Colleague((user.display_name or "", user.user_principal_name, extension.number), sides, tell)
@@ -125,7 +131,19 @@ def _control(url: str | None) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(base_url=url or "", trust_env=False, timeout=10)
 
 
-def _world(people: int) -> World:
+def _pbx_section(folder: Path, world: World, kind: str, url: str) -> list[str]:
+    lines = ["[pbx]", f'kind = "{kind}"', f'url = "{url}"', "poll_every_s = 1", "status_every_s = 5"]
+    if kind == "3cx-v20":
+        lines += [
+            f'ca_file = "{folder / "tls" / "ca.pem"}"',
+            f'client_id = "{world.client_id}"',
+            f'client_secret_file = "{folder / "client-secret"}"',
+        ]
+    return lines
+
+
+def office(people: int) -> World:
+    """As many people as that, with a Teams user and an extension each."""
     users, extensions = [], []
     for number in range(people):
         name = NAMES[number % len(NAMES)] + (f" {number // len(NAMES) + 1}" if number >= len(NAMES) else "")
@@ -140,7 +158,7 @@ def _world(people: int) -> World:
     )
 
 
-def _write_config(folder: Path, world: World, graph: RunningGraph, pbx_url: str, port: int) -> Path:
+def _write_config(folder: Path, world: World, graph_url: str, pbx: list[str], port: int) -> Path:
     secret = folder / "client-secret"
     secret.touch(0o600)
     secret.write_text(world.client_secret, "utf-8")
@@ -152,17 +170,13 @@ def _write_config(folder: Path, world: World, graph: RunningGraph, pbx_url: str,
         f'client_secret_file = "{secret}"',
         'delivery = "webhook"',
         "reconcile_every_s = 30",
-        f'graph_url = "{graph.url}"',
-        f'login_url = "{graph.url}"',
-        f'ca_file = "{graph.ca_file}"',
+        f'graph_url = "{graph_url}"',
+        f'login_url = "{graph_url}"',
+        f'ca_file = "{folder / "tls" / "ca.pem"}"',
         "[teams.webhook]",
         f'public_url = "http://127.0.0.1:{hook}/presence-hook"',
         f'listen = "127.0.0.1:{hook}"',
-        "[pbx]",
-        'kind = "3cx-web-api"',
-        f'url = "{pbx_url}"',
-        "poll_every_s = 1",
-        "status_every_s = 5",
+        *pbx,
         "[operator]",
         f'listen = "127.0.0.1:{port}"',
         "[state]",

@@ -75,7 +75,8 @@ class Overview(msgspec.Struct, frozen=True):
     people: list[PersonView]
 
 
-def person(member: Member, state: State) -> PersonView:
+def person(member: Member, state: State, *, links_up: bool) -> PersonView:
+    """With a link down nobody can be said to be in step."""
     teams, status = state.teams_claim, state.status_claim
     trouble = [*member.troubles.values()]
     for write in (state.teams_write, state.status_write):
@@ -85,7 +86,7 @@ def person(member: Member, state: State) -> PersonView:
         extension=member.key,
         teams_name=member.teams,
         name=member.name or member.teams,
-        condition=_condition(member, state),
+        condition=_condition(member, state, links_up=links_up),
         teams=_pair(state.shown),
         status=state.status,
         legs=None if state.legs is None else [leg.value for leg in state.legs],
@@ -100,7 +101,7 @@ def person(member: Member, state: State) -> PersonView:
     )
 
 
-def _condition(member: Member, state: State) -> str:
+def _condition(member: Member, state: State, *, links_up: bool) -> str:
     if member.policy.excluded:
         return "excluded"
     if state.paused:
@@ -109,13 +110,13 @@ def _condition(member: Member, state: State) -> str:
         return "trouble"
     if state.teams_write.doing or state.status_write.doing:
         return "working"
-    if state.shown is None or state.status is None or state.legs is None:
+    if not links_up or state.shown is None or state.status is None or state.legs is None:
         return "waiting"
     return "in step"
 
 
-def person_page(member: Member, state: State, entries: Iterable[Entry], *, dry_run: bool) -> PersonPage:
-    return PersonPage(person(member, state), [story(entry) for entry in entries], dry_run)
+def person_page(view: PersonView, entries: Iterable[Entry], *, dry_run: bool) -> PersonPage:
+    return PersonPage(view, [story(entry) for entry in entries], dry_run)
 
 
 def story(entry: Entry) -> Story:
