@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from presencebridge.emulators.control_kit import Refusal, json_answer, read, refused, since
 from presencebridge.emulators.graph import faults, presence, subscriptions, wire
 from presencebridge.emulators.graph.errors import GraphError
 from presencebridge.emulators.graph.presence import Pair, Preferred
@@ -84,12 +85,12 @@ def routes(emulator: "GraphEmulator") -> Starlette:
     ]
     return Starlette(
         routes=[Route(path, _guarded(call), methods=[method]) for method, path, call in table],
-        exception_handlers={HTTPException: _no_such_route},
+        exception_handlers={Refusal: refused, HTTPException: _no_such_route},
     )
 
 
 class _Control:
-    """The calls, each giving what is to be answered as JSON. Raises `ValueError` with the cure."""
+    """The calls, each giving what is to be answered as JSON. Raises `ValueError` or `Refusal`: the cure."""
 
     def __init__(self, emulator: "GraphEmulator") -> None:
         self._emulator = emulator
@@ -131,10 +132,7 @@ class _Control:
     # -- what was asked, and the clock
 
     async def get_requests(self, request: Request) -> Any:
-        since = request.query_params.get("since", "0")
-        if not since.isdecimal():
-            raise ValueError("since must be the index of a request, such as ?since=12")
-        return self._emulator.log.since(int(since))
+        return self._emulator.log.since(since(request))
 
     async def clear_requests(self, _: Request) -> Any:
         self._emulator.log.clear()
@@ -297,15 +295,10 @@ def _known_pair(availability: str, activity: str) -> Pair:
 
 
 async def _given(request: Request, form: Any, empty: bytes = b"") -> Any:
-    """The body as that form; `empty` is what no body stands for. Raises `ValueError` with the cure."""
-    body = await request.body() or empty
-    try:
-        return msgspec.json.decode(body, type=form)
-    except msgspec.ValidationError as error:
-        known = ", ".join(getattr(form, "__struct_fields__", ()) or _optional_fields(form))
-        raise ValueError(f"{error}" + (f"; known fields are {known}" if known else "")) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ValueError(f"the body is no JSON ({error}); send a JSON value, null included") from error
+    """The body as that form; `empty` is what no body stands for."""
+    known = ", ".join(getattr(form, "__struct_fields__", ()) or _optional_fields(form))
+    fields = f"known fields are {known}" if known else ""
+    return await read(request, form, fields=fields, no_json="send a JSON value, null included", empty=empty)
 
 
 def _optional_fields(form: Any) -> tuple[str, ...]:
@@ -318,11 +311,11 @@ def _optional_fields(form: Any) -> tuple[str, ...]:
 def _guarded(call: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], Awaitable[Response]]:
     async def guarded(request: Request) -> Response:
         try:
-            return _json(await call(request))
+            return json_answer(await call(request))
         except LookupError as error:
-            return _json({"error": str(error.args[0])}, 404)
+            return json_answer({"error": str(error.args[0])}, 404)
         except ValueError as error:
-            return _json({"error": str(error)}, 400)
+            return json_answer({"error": str(error)}, 400)
 
     return guarded
 
@@ -330,8 +323,4 @@ def _guarded(call: Callable[[Request], Awaitable[Any]]) -> Callable[[Request], A
 async def _no_such_route(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     what = f"{request.method} {request.url.path} is not known here; docs/emulator-graph.md lists what is"
-    return _json({"error": what}, status)
-
-
-def _json(value: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(value), status, media_type="application/json")
+    return json_answer({"error": what}, status)

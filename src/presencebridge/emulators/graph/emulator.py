@@ -17,7 +17,7 @@ from presencebridge.emulators.graph.board import Board
 from presencebridge.emulators.graph.delivery import RETRY_FOR_S, Delivery, Parcel
 from presencebridge.emulators.graph.directory import Directory
 from presencebridge.emulators.graph.faults import Faults
-from presencebridge.emulators.graph.gate import Gate, RequestLog
+from presencebridge.emulators.graph.gate import Gate, masked_form
 from presencebridge.emulators.graph.keys import SigningKeys
 from presencebridge.emulators.graph.outgoing import Outgoing
 from presencebridge.emulators.graph.presence import Pair, Presence
@@ -25,6 +25,7 @@ from presencebridge.emulators.graph.signin import SignIn
 from presencebridge.emulators.graph.subscriptions import Subscription
 from presencebridge.emulators.graph.throttle import Throttle
 from presencebridge.emulators.graph.tokens import Tokens
+from presencebridge.emulators.request_log import RequestLog
 from presencebridge.emulators.world import User, World
 
 
@@ -50,7 +51,7 @@ class GraphEmulator:
         self.clock = clock or Clock()
         self.chance = random.Random(seed)  # noqa: S311 - ids and faults, no secrets
         self.faults = Faults()
-        self.log = RequestLog()
+        self.log = RequestLog(masked_form)
         self.keys = SigningKeys()
         self.directory = Directory(world)
         self.throttle = Throttle()

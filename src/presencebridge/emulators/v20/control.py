@@ -13,7 +13,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from presencebridge.emulators import world
-from presencebridge.emulators.pbx_model import LEG_STATES, PROFILES, Leg, NewLeg
+from presencebridge.emulators.control_kit import (
+    Refusal,
+    json_answer,
+    not_routed,
+    read,
+    refused,
+    require_known,
+    since,
+)
+from presencebridge.emulators.pbx_model import PROFILES
+from presencebridge.emulators.played_calls import LegGiven, PlayedCalls, leg_shown, new_legs
 from presencebridge.emulators.v20.faults import Faults, merged
 from presencebridge.emulators.v20.pbx import Device, properties_of
 from presencebridge.emulators.v20.sockets import Closing
@@ -46,12 +56,6 @@ class ExtensionGiven(msgspec.Struct, forbid_unknown_fields=True):
     status: str | None = None
 
 
-class LegGiven(msgspec.Struct, forbid_unknown_fields=True):
-    dn: str
-    state: str
-    party: str = ""
-
-
 class QueueGiven(msgspec.Struct, forbid_unknown_fields=True):
     number: str
     name: str = ""
@@ -60,11 +64,6 @@ class QueueGiven(msgspec.Struct, forbid_unknown_fields=True):
 class CallGiven(msgspec.Struct, forbid_unknown_fields=True):
     legs: tuple[LegGiven, ...]
     queue: QueueGiven | None = None
-
-
-class LegChange(msgspec.Struct, forbid_unknown_fields=True):
-    state: str
-    party: str | None = None
 
 
 class Advance(msgspec.Struct, forbid_unknown_fields=True):
@@ -93,17 +92,9 @@ class Microsoft365Given(msgspec.Struct, forbid_unknown_fields=True):
     StatusSyncConfiguration: StatusSyncGiven | None = None
 
 
-class Refusal(Exception):
-    """A request that the control port can't do: HTTP status, and what would help."""
-
-    def __init__(self, status: int, cure: str) -> None:
-        super().__init__(cure)
-        self.status = status
-        self.cure = cure
-
-
 def control_app(emulator: "V20Emulator") -> Starlette:
     port = _ControlPort(emulator)
+    calls = PlayedCalls(emulator.pbx.calls, _read, emulator.settle)
     return Starlette(
         routes=[
             Route("/extensions", port.list_extensions, methods=["GET"]),
@@ -113,9 +104,9 @@ def control_app(emulator: "V20Emulator") -> Starlette:
             Route("/monitored", port.show_monitored, methods=["GET"]),
             Route("/monitored", port.put_monitored, methods=["PUT"]),
             Route("/calls", port.start_call, methods=["POST"]),
-            Route("/calls/{call:int}", port.end_call, methods=["DELETE"]),
-            Route("/calls/{call:int}/legs/{dn}", port.put_leg, methods=["PUT"]),
-            Route("/calls/{call:int}/legs/{dn}", port.end_leg, methods=["DELETE"]),
+            Route("/calls/{call:int}", calls.end_call, methods=["DELETE"]),
+            Route("/calls/{call:int}/legs/{dn}", calls.put_leg, methods=["PUT"]),
+            Route("/calls/{call:int}/legs/{dn}", calls.end_leg, methods=["DELETE"]),
             Route("/version", port.put_version, methods=["PUT"]),
             Route("/microsoft365", port.put_microsoft365, methods=["PUT"]),
             Route("/socket", port.show_sockets, methods=["GET"]),
@@ -129,7 +120,7 @@ def control_app(emulator: "V20Emulator") -> Starlette:
             Route("/faults", port.change_faults, methods=["POST"]),
             Route("/faults", port.clear_faults, methods=["DELETE"]),
         ],
-        exception_handlers={Refusal: _refused, HTTPException: _not_routed},
+        exception_handlers={Refusal: refused, HTTPException: not_routed},
     )
 
 
@@ -142,7 +133,7 @@ class _ControlPort:
     # Extensions
 
     async def list_extensions(self, _: Request) -> Response:
-        return _json([self._extension_shown(user) for user in self._emulator.pbx.users.values()])
+        return json_answer([self._extension_shown(user) for user in self._emulator.pbx.users.values()])
 
     async def put_extensions(self, request: Request) -> Response:
         """These are all the extensions from now on."""
@@ -151,7 +142,7 @@ class _ControlPort:
         numbers = [each.number for each in given]
         if len(set(numbers)) < len(numbers):
             raise Refusal(400, "an extension is there twice; give each number once")
-        _require_known("status", [each.status for each in given if each.status is not None], PROFILES)
+        require_known("status", [each.status for each in given if each.status is not None], PROFILES)
         for user in list(pbx.users.values()):
             if user["Number"] not in numbers:
                 pbx.remove_user(user)
@@ -169,25 +160,25 @@ class _ControlPort:
         return await self.list_extensions(request)
 
     async def show_extension(self, request: Request) -> Response:
-        return _json(self._extension_shown(self._user(request)))
+        return json_answer(self._extension_shown(self._user(request)))
 
     async def set_extension(self, request: Request) -> Response:
         user = self._user(request)
         given = await _read(request, ExtensionChange)
         if given.status is not None:
-            _require_known("status", (given.status,), PROFILES)
+            require_known("status", (given.status,), PROFILES)
             user["CurrentProfileName"] = given.status
         if given.queue_status is not None:
-            _require_known("queue_status", (given.queue_status,), _QUEUE_STATES)
+            require_known("queue_status", (given.queue_status,), _QUEUE_STATES)
             user["QueueStatus"] = given.queue_status
         if given.devices is not None:
             devices = [Device(device.device_id, device.user_agent) for device in given.devices]
             self._emulator.pbx.set_devices(user["Number"], devices)
         self._emulator.settle()
-        return _json(self._extension_shown(user))
+        return json_answer(self._extension_shown(user))
 
     async def show_monitored(self, _: Request) -> Response:
-        return _json(sorted(dn for dn in self._emulator.pbx.numbers() if self._emulator.monitors(dn)))
+        return json_answer(sorted(dn for dn in self._emulator.pbx.numbers() if self._emulator.monitors(dn)))
 
     async def put_monitored(self, request: Request) -> Response:
         """The API client's list of extensions to monitor; null: all of them."""
@@ -199,47 +190,15 @@ class _ControlPort:
 
     async def start_call(self, request: Request) -> Response:
         given = await _read(request, CallGiven)
-        if not given.legs:
-            raise Refusal(400, 'a call has legs: give {"legs": [{"dn": "101", "state": "Ringing"}]}')
-        _require_known("state", [leg.state for leg in given.legs], LEG_STATES)
+        legs = new_legs(given.legs)
         target = None
         if given.queue is not None:
             target = f"{given.queue.number}.1"
             if given.queue.name or given.queue.number not in self._emulator.pbx.queues:
                 self._emulator.pbx.queues[given.queue.number] = given.queue.name
-        legs = [NewLeg(leg.dn, leg.state, leg.party) for leg in given.legs]
         call = self._emulator.pbx.calls.start_call(legs, target)
         self._emulator.settle()
-        return _json({"id": call})
-
-    async def end_call(self, request: Request) -> Response:
-        self._emulator.pbx.calls.end_call(self._call(request))
-        self._emulator.settle()
-        return Response(status_code=204)
-
-    async def put_leg(self, request: Request) -> Response:
-        call, dn = self._call(request), request.path_params["dn"]
-        given = await _read(request, LegChange)
-        _require_known("state", (given.state,), LEG_STATES)
-        legs = self._legs(call, dn) or [
-            self._emulator.pbx.calls.add_leg(call, NewLeg(dn, given.state, given.party or ""))
-        ]
-        for leg in legs:
-            leg.state = given.state
-            leg.party = leg.party if given.party is None else given.party
-        self._emulator.settle()
-        return _json(_leg_shown(legs[0]))
-
-    async def end_leg(self, request: Request) -> Response:
-        call, dn = self._call(request), request.path_params["dn"]
-        legs = self._legs(call, dn)
-        if not legs:
-            there = ", ".join(leg.dn for leg in self._emulator.pbx.calls.legs_in(call))
-            raise Refusal(404, f"{dn} is not in call {call}; those in it are: {there}")
-        for leg in legs:
-            self._emulator.pbx.calls.end_leg(leg)
-        self._emulator.settle()
-        return Response(status_code=204)
+        return json_answer({"id": call})
 
     # What else a PBX has
 
@@ -247,31 +206,31 @@ class _ControlPort:
         """The PBX is of that build from now on."""
         given = await _read(request, VersionGiven)
         self._emulator.version = given.version
-        return _json(given)
+        return json_answer(given)
 
     async def put_microsoft365(self, request: Request) -> Response:
         given = await _read(request, Microsoft365Given)
         self._emulator.microsoft365["AdUsers"] = msgspec.to_builtins(given)
-        return _json(self._emulator.microsoft365)
+        return json_answer(self._emulator.microsoft365)
 
     async def show_sockets(self, _: Request) -> Response:
-        return _json({"open": self._emulator.sockets.count})
+        return json_answer({"open": self._emulator.sockets.count})
 
     async def drop_sockets(self, request: Request) -> Response:
         """Without a code the connections are cut as by a broken line."""
         given = await _read(request, Closing, empty=b"{}")
         if given.code is not None and not 1000 <= given.code < 5000:
             raise Refusal(400, "code is a WebSocket close code, 1000 to 4999; leave it out to cut the line")
-        return _json({"dropped": self._emulator.sockets.drop(given)})
+        return json_answer({"dropped": self._emulator.sockets.drop(given)})
 
     async def revoke_tokens(self, _: Request) -> Response:
         revoked = self._emulator.tokens.revoke_all()
         self._emulator.clock.nudge()
-        return _json({"revoked": revoked})
+        return json_answer({"revoked": revoked})
 
     async def show_clock(self, _: Request) -> Response:
         clock = self._emulator.clock
-        return _json({"now": clock.now(), "advanced_s": clock.now() - clock.shown(clock.now())})
+        return json_answer({"now": clock.now(), "advanced_s": clock.now() - clock.shown(clock.now())})
 
     async def advance(self, request: Request) -> Response:
         given = await _read(request, Advance)
@@ -284,17 +243,14 @@ class _ControlPort:
     # What was asked, and what goes wrong
 
     async def list_requests(self, request: Request) -> Response:
-        since = request.query_params.get("since", "0")
-        if not since.isdecimal():
-            raise Refusal(400, "since must be the index of a request, such as ?since=12")
-        return _json(self._emulator.log.since(int(since)))
+        return json_answer(self._emulator.log.since(since(request)))
 
     async def forget_requests(self, _: Request) -> Response:
         self._emulator.log.clear()
         return Response(status_code=204)
 
     async def show_faults(self, _: Request) -> Response:
-        return _json(self._emulator.faults)
+        return json_answer(self._emulator.faults)
 
     async def change_faults(self, request: Request) -> Response:
         change = await _read(request, dict[str, Any])
@@ -302,11 +258,11 @@ class _ControlPort:
             self._emulator.put_faults(merged(self._emulator.faults, change, self._emulator.pbx.numbers()))
         except ValueError as error:
             raise Refusal(400, str(error)) from error
-        return _json(self._emulator.faults)
+        return json_answer(self._emulator.faults)
 
     async def clear_faults(self, _: Request) -> Response:
         self._emulator.put_faults(Faults())
-        return _json(self._emulator.faults)
+        return json_answer(self._emulator.faults)
 
     # --
 
@@ -317,60 +273,19 @@ class _ControlPort:
             raise Refusal(404, f"there is no extension {number}; name one of them (GET /extensions)")
         return user
 
-    def _call(self, request: Request) -> int:
-        call: int = request.path_params["call"]
-        if not self._emulator.pbx.calls.has_call(call):
-            raise Refusal(404, f"there is no call {call}; it is over, or was never started (POST /calls)")
-        return call
-
-    def _legs(self, call: int, dn: str) -> list[Leg]:
-        return [leg for leg in self._emulator.pbx.calls.legs_in(call) if leg.dn == dn]
-
     def _extension_shown(self, user: dict[str, Any]) -> dict[str, Any]:
         override = self._emulator.faults.status_override.get(user["Number"])
         return {
             "number": user["Number"],
             "status": user["CurrentProfileName"],
-            "legs": [_leg_shown(leg) for leg in self._emulator.pbx.calls.legs_of(user["Number"])],
+            "legs": [leg_shown(leg) for leg in self._emulator.pbx.calls.legs_of(user["Number"])],
         } | ({} if override is None else {"override": override})
 
 
-def _leg_shown(leg: Leg) -> dict[str, Any]:
-    return {"call": leg.call, "dn": leg.dn, "state": leg.state, "party": leg.party}
-
-
 async def _read(request: Request, kind: Any, empty: bytes = b"") -> Any:
-    try:
-        return msgspec.json.decode(await request.body() or empty, type=kind)
-    except msgspec.ValidationError as error:
-        raise Refusal(400, f"{error}; {_fields(kind)}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Refusal(400, f"the body is no JSON ({error}); send it in UTF-8") from error
+    return await read(request, kind, fields=_fields(kind), no_json="send it in UTF-8", empty=empty)
 
 
 def _fields(kind: Any) -> str:
     fields = getattr(kind, "__struct_fields__", None)
     return f"send a JSON object; its fields are: {', '.join(fields)}" if fields else "send a JSON list"
-
-
-def _require_known(what: str, values: Any, known: tuple[str, ...]) -> None:
-    for value in values:
-        if value not in known:
-            raise Refusal(400, f"no {what} {value!r}; use one of: {', '.join(known)}")
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
-
-
-def _refused(_: Request, error: Any) -> Response:
-    return _json({"error": error.cure}, error.status)
-
-
-def _not_routed(request: Request, error: Any) -> Response:
-    routes = "; ".join(
-        f"{'/'.join(sorted((route.methods or set()) - {'HEAD'}))} {route.path}"
-        for route in request.app.routes
-        if isinstance(route, Route)
-    )
-    return _json({"error": f"{error.detail}; what there is: {routes}"}, error.status_code)

@@ -9,13 +9,14 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from presencebridge.emulators.clock import Clock
+from presencebridge.emulators.request_log import RequestLog
 from presencebridge.emulators.v20 import call_control, version, xapi
 from presencebridge.emulators.v20.active_calls import ActiveCalls
 from presencebridge.emulators.v20.call_control import CallControl
 from presencebridge.emulators.v20.control import control_app
 from presencebridge.emulators.v20.errors import ApiError, odata_error
 from presencebridge.emulators.v20.faults import Faults
-from presencebridge.emulators.v20.gate import Gate, RequestLog
+from presencebridge.emulators.v20.gate import Gate, masked_form
 from presencebridge.emulators.v20.participants import Participant, Table
 from presencebridge.emulators.v20.pbx import Pbx
 from presencebridge.emulators.v20.sockets import REMOVE, UPSERT, Sockets, bearer
@@ -48,7 +49,7 @@ class V20Emulator:
         self.clock = clock or Clock()
         self.chance = random.Random(seed)  # noqa: S311 - ids and faults, no secrets
         self.faults = Faults()
-        self.log = RequestLog()
+        self.log = RequestLog(masked_form)
         self.pbx = Pbx(world.extensions, client_id)
         self.monitored = None if world.monitored is None else frozenset(world.monitored)
         self.microsoft365: dict[str, Any] = {

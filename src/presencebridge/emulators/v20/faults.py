@@ -4,31 +4,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from presencebridge.emulators.mishaps import Mishaps, Refuse, overlaid
 from presencebridge.emulators.pbx_model import PROFILES
 
 
-class Refuse(msgspec.Struct, forbid_unknown_fields=True):
-    """Answer with this status: the next `count` requests (all, if left out) whose path holds `path`."""
-
-    code: int
-    count: int | None = None
-    retry_after_s: float | None = None
-    path: str = ""
-
-
-class Strike(msgspec.Struct, forbid_unknown_fields=True):
-    """Hit the next `count` requests (all, if left out) whose path holds `path`."""
-
-    count: int | None = None
-    path: str = ""
-
-
-class Faults(msgspec.Struct, forbid_unknown_fields=True):
+class Faults(Mishaps, forbid_unknown_fields=True):
     """What is wrong, or ugly, just now. The defaults are V20 at its plainest.
 
-    Any request: `latency_s`, `status` (answer with this one), `hang` (never answer), `drop_after_write`
-    (do what is asked, then cut the connection), `unauthorized_body` (a 401 of XAPI explains itself).
-
+    - `unauthorized_body`: a 401 of XAPI explains itself.
     - `patch_profile`: what a PATCH of CurrentProfileName does; `ignored` still answers 204.
     - `token_life_s`; `expires_in`: the unit in which it is told; `old_tokens`: what becomes of a
       client's token when it asks for another.
@@ -44,10 +27,6 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
       from callers. `override_shown`: XAPI's CurrentProfileName tells it.
     """
 
-    latency_s: float = 0.0
-    status: Refuse | int | None = None
-    hang: Strike | bool | None = None
-    drop_after_write: Strike | bool | None = None
     unauthorized_body: bool = False
     patch_profile: Literal["applied", "ignored", "error"] = "applied"
     token_life_s: float = 3600.0
@@ -63,21 +42,13 @@ class Faults(msgspec.Struct, forbid_unknown_fields=True):
     duplicate_events: float | bool = 0.0
     refuse_sockets: bool = False
     sockets_end_with_token: bool = False
-    status_override: dict[str, str] = {}
+    status_override: dict[str, str] = msgspec.field(default_factory=dict)
     override_shown: bool = False
 
 
 def merged(faults: Faults, change: dict[str, Any], extensions: set[str]) -> Faults:
     """The faults with a change (JSON merge patch, RFC 7396: null resets). Raises `ValueError`."""
-    plain = msgspec.to_builtins(faults)
-    for name, value in change.items():
-        if value is None:
-            plain.pop(name, None)
-        elif name == "status_override" and isinstance(value, dict):
-            overrides = {**plain.get(name, {}), **value}
-            plain[name] = {number: profile for number, profile in overrides.items() if profile is not None}
-        else:
-            plain[name] = value
+    plain = overlaid(msgspec.to_builtins(faults), change, "status_override")
     try:
         found = msgspec.convert(plain, Faults)
     except msgspec.ValidationError as error:
@@ -104,29 +75,3 @@ def _check(faults: Faults, extensions: set[str]) -> None:
 
 def _code(status: Refuse | int) -> int:
     return status.code if isinstance(status, Refuse) else status
-
-
-def refusing(faults: Faults, path: str) -> Refuse | None:
-    """The refusal that this request meets, counted down."""
-    refuse = faults.status
-    if not isinstance(refuse, Refuse) or refuse.path not in path:
-        return None
-    if refuse.count is not None:
-        refuse.count -= 1
-        if refuse.count <= 0:
-            faults.status = None
-    return refuse
-
-
-def strikes(faults: Faults, name: str, path: str) -> bool:
-    """Whether `hang` or `drop_after_write` hits this request, counted down."""
-    strike = getattr(faults, name)
-    if isinstance(strike, bool) or strike is None:
-        return bool(strike)
-    if strike.path not in path:
-        return False
-    if strike.count is not None:
-        strike.count -= 1
-        if strike.count <= 0:
-            setattr(faults, name, None)
-    return True

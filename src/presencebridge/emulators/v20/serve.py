@@ -1,13 +1,11 @@
 """The emulator on real sockets, over TLS where a directory for certificates is given."""
 
-import asyncio
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from presencebridge.emulators.clock import Clock
+from presencebridge.emulators.running import Running, announced
 from presencebridge.emulators.tls import server_certificate
 from presencebridge.emulators.v20.emulator import V20Emulator
 from presencebridge.emulators.v20.version import DEFAULT
@@ -15,7 +13,7 @@ from presencebridge.emulators.world import World
 from presencebridge.serving import Listener
 
 
-class RunningV20:
+class RunningV20(Running):
     """The emulator served while its `async with` block runs.
 
     Port 0 takes a free one; `control_port` None leaves the control port out. `url`, `control_url` and
@@ -36,30 +34,14 @@ class RunningV20:
         version: str = DEFAULT,
     ) -> None:
         self.emulator = V20Emulator(world, clock=clock, seed=seed, version=version)
-        self.url = ""
-        self.control_url: str | None = None
-        self.ca_file: Path | None = None
+        super().__init__(self.emulator.control, control_port)
         self._port = port
-        self._control_port = control_port
         self._tls_dir = tls_dir
         self._listener: Listener | None = None
-        self._stack = AsyncExitStack()
 
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            await self.start()
-            stack.push_async_callback(self.stop)
-            if self._control_port is not None:
-                control = Listener(self.emulator.control, port=self._control_port)
-                await stack.enter_async_context(control)
-                self.control_url = control.url
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.__aexit__(kind, error, trace)
+    async def _enter(self, stack: AsyncExitStack) -> None:
+        await self.start()
+        stack.push_async_callback(self.stop)
 
     async def start(self) -> None:
         """Starts the PBX, unless it runs. Raises `OSError` where its port is taken."""
@@ -94,9 +76,5 @@ async def serve_v20(
     announce: Callable[[str], None],
 ) -> None:
     """Serves until it is cancelled, and announces where."""
-    async with RunningV20(world, port=port, control_port=control_port, tls_dir=tls_dir) as running:
-        tls = f" (TLS, authority {running.ca_file})" if running.ca_file else ""
-        announce(f"3cx-v20: {running.url}{tls}")
-        if running.control_url:
-            announce(f"control: {running.control_url}")
-        await asyncio.Event().wait()
+    emulator = RunningV20(world, port=port, control_port=control_port, tls_dir=tls_dir)
+    await announced("3cx-v20", emulator, announce)

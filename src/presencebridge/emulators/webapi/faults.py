@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from presencebridge.emulators.mishaps import overlaid
 from presencebridge.emulators.pbx_model import PROFILES
 
 
@@ -38,15 +39,7 @@ class Faults(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 def merged(faults: Faults, change: dict[str, Any], extensions: set[str]) -> Faults:
     """The faults with a change (JSON merge patch, RFC 7396: null resets). Raises `ValueError`."""
-    plain = msgspec.to_builtins(faults)
-    for name, value in change.items():
-        if value is None:
-            plain.pop(name, None)
-        elif name == "status_override" and isinstance(value, dict):
-            overrides = {**plain.get(name, {}), **value}
-            plain[name] = {number: profile for number, profile in overrides.items() if profile is not None}
-        else:
-            plain[name] = value
+    plain = overlaid(msgspec.to_builtins(faults), change, "status_override")
     try:
         found = msgspec.convert(plain, Faults)
     except msgspec.ValidationError as error:
