@@ -272,7 +272,7 @@ def _cure(kind: Any) -> str:
 
 def _path(kind: type, value: object) -> object:
     if kind is not Path:
-        raise NotImplementedError(kind)
+        raise NotImplementedError(kind)  # how a hook tells msgspec that the type is not its business
     if not isinstance(value, str):
         raise ValueError("a path is a text in quotes")  # noqa: TRY004 - what msgspec takes for invalid
     return Path(value)

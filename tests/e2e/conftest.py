@@ -36,7 +36,7 @@ def until(what: str, condition: Callable[[], bool]) -> None:
     while not _holds(condition):
         if time.monotonic() > deadline:
             pytest.fail(f"waited {PATIENCE_S:g} s in vain: {what}")
-        time.sleep(0.02)
+        time.sleep(0.02)  # between two looks at the condition; nothing depends on its length
 
 
 def _holds(condition: Callable[[], bool]) -> bool:

@@ -154,7 +154,7 @@ async def test_an_answer_without_end_is_given_up(chunk, monkeypatch):
         with contextlib.suppress(OSError):
             while True:
                 handler.wfile.write(chunk)
-                time.sleep(0.01)
+                time.sleep(0.01)  # a trickle, so that the loop of the client is not starved
 
     kind = type("Endless", (http.server.BaseHTTPRequestHandler,), {"do_GET": endless, "log_message": print})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
