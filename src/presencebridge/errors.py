@@ -23,15 +23,16 @@ class BridgeError(Exception):
 
 
 class Problem:
-    """One thing that is wrong, with its cure."""
+    """One thing that is wrong, with its cure; `line` is where it stands in the config file."""
 
-    __slots__ = ("cure", "what", "where")
+    __slots__ = ("cure", "line", "what", "where")
 
-    def __init__(self, where: str, what: str, cure: str) -> None:
-        self.where, self.what, self.cure = where, what, cure
+    def __init__(self, where: str, what: str, cure: str, line: int | None = None) -> None:
+        self.where, self.what, self.cure, self.line = where, what, cure, line
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}\n    cure: {self.cure}"
+        where = f"{self.where} (line {self.line})" if self.line else self.where
+        return f"{where}: {self.what}\n    cure: {self.cure}"
 
 
 class Misconfigured(BridgeError):

@@ -22,7 +22,11 @@ PEOPLE = [{"teams": "ann@example.org", "extension": "101"}]
 
 @pytest.fixture(autouse=True)
 def no_secrets_around(monkeypatch):
-    for name in ("PRESENCEBRIDGE_TEAMS_CLIENT_SECRET", "CREDENTIALS_DIRECTORY"):
+    for name in (
+        "PRESENCEBRIDGE_TEAMS_CLIENT_SECRET",
+        "PRESENCEBRIDGE_PBX_CLIENT_SECRET",
+        "CREDENTIALS_DIRECTORY",
+    ):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -174,7 +178,7 @@ def test_a_folder_is_no_file(tmp_path):
 
 def test_an_empty_file_lacks_both_sides(tmp_path):
     (tmp_path / "x.toml").write_text("")
-    assert set(wrong(tmp_path / "x.toml")) == {"[teams]", "[pbx]"}
+    assert set(wrong(tmp_path / "x.toml")) == {"[teams]", "[pbx]", "[[person]]"}
 
 
 def test_unknown_sections_and_words_are_named_with_the_known_ones(write):
@@ -249,6 +253,14 @@ _HOOK = {"delivery": "webhook", "webhook": {"public_url": "https://pbx.example.c
 
 def hook(**words: object) -> dict:
     return TEAMS | _HOOK | {"webhook": {**_HOOK["webhook"], **words}}
+
+
+V20_READY = V20 | {"client_secret_file": "secret"}
+BRIDGE = {"url": "http://127.0.0.1:8889"}
+
+
+def bridged(**words: object) -> dict:
+    return V20_READY | {"status_via": ["xapi", "bridge"], "bridge": BRIDGE | words}
 
 
 @pytest.mark.parametrize(
@@ -339,7 +351,89 @@ def hook(**words: object) -> dict:
         ({"pbx": PBX | {"poll_every_s": 0.1}}, "[pbx] poll_every_s", "too small", "at least 0.2"),
         ({"pbx": PBX | {"status_every_s": 0.1}}, "[pbx] status_every_s", "too small", "at least 1"),
         ({"pbx": PBX | {"timeout_s": 0}}, "[pbx] timeout_s", "too small", "at least 0.5"),
-        ({"people": {"match": "email"}}, "[people] match", "nobody can be found by mail address yet", "list"),
+        ({"people": {"match": "email"}}, "[people] match", "no list of users", 'match = "list"'),
+        ({"people": {"look_every_s": 9}}, "[people] look_every_s", "9 is too small", "at least 10"),
+        ({"teams": TEAMS | {"cloud": "china"}}, "[teams] cloud", "no presence in Graph", '"usgov"'),
+        (
+            {"teams": TEAMS | {"graph_url": "https://microsoftgraph.chinacloudapi.cn"}},
+            "[teams] graph_url",
+            "no presence in Graph",
+            "the others",
+        ),
+        (
+            {"teams": TEAMS | {"login_url": "https://login.chinacloudapi.cn/"}},
+            "[teams] login_url",
+            "no presence in Graph",
+            "the others",
+        ),
+        ({"teams": hook() | {"cloud": "dod"}}, "[teams] delivery", "cloud dod", "poll"),
+        (
+            {"teams": hook() | {"graph_url": "https://dod-graph.microsoft.us/"}},
+            "[teams] delivery",
+            "cloud dod",
+            "poll",
+        ),
+        ({"teams": TEAMS | {"graph_url": "https://x:y"}}, "[teams] graph_url", "not an https", "loopback"),
+        ({"pbx": PBX | {"url": "http://[x"}}, "[pbx] url", "not an http or https", "such as"),
+        ({"pbx": PBX | {"url": "http://pbx/api"}}, "[pbx] url", "a path (/api)", 'url = "http://pbx"'),
+        (
+            {"pbx": V20_READY | {"url": "http://pbx.example.com"}},
+            "[pbx] url",
+            "not an https address",
+            "except on loopback",
+        ),
+        ({"pbx": PBX | {"status_via": ["xapi"]}}, "[pbx] status_via", "is for 3CX V20", "delete it"),
+        ({"pbx": PBX | {"calls_via": "call-control"}}, "[pbx] calls_via", "is for 3CX V20", "delete it"),
+        ({"pbx": PBX | {"bridge": BRIDGE}}, "[pbx.bridge]", "is for 3CX V20", "delete it"),
+        ({"pbx": V20_READY | {"status_via": []}}, "[pbx] status_via", "at least one way", '["xapi"]'),
+        (
+            {"pbx": V20_READY | {"status_via": ["xapi", "xapi"]}},
+            "[pbx] status_via",
+            "each named once",
+            '["xapi", "bridge"]',
+        ),
+        (
+            {"pbx": V20_READY | {"status_via": ["fax"]}},
+            "[pbx] status_via",
+            "Invalid enum value 'fax'",
+            'a list, such as ["xapi", "bridge"]',
+        ),
+        (
+            {"pbx": V20_READY | {"calls_via": "ActiveCalls"}},
+            "[pbx] calls_via",
+            "Invalid enum value",
+            '"active-calls"',
+        ),
+        (
+            {"pbx": V20_READY | {"status_via": ["bridge"]}},
+            "[pbx] status_via",
+            "there is no [pbx.bridge]",
+            'url = "http://127.0.0.1:8889"',
+        ),
+        (
+            {"pbx": V20_READY | {"bridge": BRIDGE}},
+            "[pbx.bridge]",
+            "nothing goes through it",
+            'status_via = ["xapi", "bridge"]',
+        ),
+        ({"pbx": bridged(url="ftp://x")}, "[pbx.bridge] url", "not an http or https", "such as"),
+        ({"pbx": bridged(url="http://x/status")}, "[pbx.bridge] url", "has a path", 'url = "http://x"'),
+        ({"pbx": bridged(ca_file="no")}, "[pbx.bridge] ca_file", "is not there", "PEM"),
+        ({"pbx": bridged(kind="fax")}, "[pbx.bridge] kind", "Invalid enum value", '"3cx-status-web-api"'),
+        ({"pbx": bridged(port=1)}, "[pbx.bridge] port", "no such word", "api_key_file"),
+        ({"pbx": bridged(api_key="x")}, "[pbx.bridge] api_key", "a secret stands", "api_key_file"),
+        (
+            {"pbx": bridged(api_key_file="secret")},
+            "[pbx.bridge] api_key_file",
+            "has no API key",
+            'kind = "3cx-status-web-api"',
+        ),
+        (
+            {"pbx": bridged(kind="3cx-status-web-api", api_key_file="no")},
+            "[pbx.bridge] api_key_file",
+            "is not there",
+            "mode 0600",
+        ),
         ({"operator": {"listen": ":8080"}}, "[operator] listen", "address:port", "such as"),
         ({"operator": {"listen": "127.0.0.1:99999"}}, "[operator] listen", "address:port", "such as"),
         ({"policy": {"lease_s": 299}}, "[policy] lease_s", "299 is out of range", "300 to 14400"),
@@ -394,17 +488,33 @@ def test_a_value_that_can_not_be_is_told_with_its_cure(write, sections, where, w
     ("people", "where", "what"),
     [
         ([], "[[person]]", "nobody is named"),
-        ([{"teams": "ann", "extension": "101"}], "[[person]] teams", "'ann' is not a Teams user"),
-        ([{"teams": "a@b", "extension": "10a"}], "[[person]] extension", "'10a' is not an extension number"),
-        ([{"teams": "a@b", "extension": "1/../2"}], "[[person]] extension", "not an extension number"),
-        ([*PEOPLE, {"teams": "ANN@example.org", "extension": "102"}], "[[person]] teams", "named twice"),
-        ([*PEOPLE, {"teams": "ben@example.org", "extension": "101"}], "[[person]] extension", "named twice"),
+        ([{"teams": "ann", "extension": "101"}], "[[person]] 1 teams", "'ann' is not a Teams user"),
+        (
+            [{"teams": "a@b", "extension": "10a"}],
+            "[[person]] 1 extension",
+            "'10a' is not an extension number",
+        ),
+        ([{"teams": "a@b", "extension": "1/../2"}], "[[person]] 1 extension", "not an extension number"),
+        ([*PEOPLE, {"teams": "ANN@example.org", "extension": "102"}], "[[person]] 2 teams", "named twice"),
+        (
+            [*PEOPLE, {"teams": "ben@example.org", "extension": "101"}],
+            "[[person]] 2 extension",
+            "named twice",
+        ),
     ],
 )
 def test_people_who_can_not_be_are_told(write, people, where, what):
     found = wrong(write(people))
     assert list(found) == [where]
     assert what in found[where][0]
+
+
+@pytest.mark.parametrize("made", [Path.touch, Path.mkdir])
+def test_a_secret_file_without_a_secret_is_told(write, tmp_path, made):
+    made(tmp_path / "none")
+    ((what, cure),) = wrong(write(teams=TEAMS | {"client_secret_file": "none"})).values()
+    assert what == f"{tmp_path / 'none'} is {'empty' if made is Path.touch else 'not there'}"
+    assert "write the secret into that file" in cure
 
 
 def test_a_watcher_watches_650_people_at_the_most(write):
@@ -434,6 +544,39 @@ def test_a_persons_own_preset_needs_a_way_back_too(write):
 
 
 # What the words mean ------------------------------------------------------------------------------
+
+
+def test_a_v20_needs_no_more_words_than_before(write):
+    config = load(write(pbx=V20_READY))
+    assert config.pbx.status_via == ("xapi",)
+    assert config.pbx.calls_via == "call-control"
+    assert config.pbx.bridge is None
+
+
+def test_a_v20_has_other_ways_beside_it(write, tmp_path):
+    (tmp_path / "key").write_text("k\n")
+    (tmp_path / "ca.pem").write_text("x")
+    words = {"kind": "3cx-status-web-api", "api_key_file": "key", "ca_file": "ca.pem"}
+    pbx = load(write(pbx=bridged(**words) | {"calls_via": "active-calls"})).pbx
+    assert (pbx.status_via, pbx.calls_via) == (("xapi", "bridge"), "active-calls")
+    assert (pbx.bridge.kind, pbx.bridge.url) == ("3cx-status-web-api", "http://127.0.0.1:8889")
+    assert (pbx.bridge.api_key_file, pbx.bridge.ca_file) == (tmp_path / "key", tmp_path / "ca.pem")
+    only = load(write(pbx=bridged() | {"status_via": ["bridge"]})).pbx
+    assert (only.status_via, only.bridge.kind) == (("bridge",), "3cx-web-api")
+
+
+@pytest.mark.parametrize(("pbx", "every_s"), [(PBX, 30.0), (V20_READY, 10.0)])
+def test_statuses_are_read_as_suits_the_kind_unless_told_otherwise(write, pbx, every_s):
+    assert load(write(pbx=pbx)).pbx.statuses_every_s == every_s
+    assert load(write(pbx=pbx | {"status_every_s": 7})).pbx.statuses_every_s == 7.0
+
+
+@pytest.mark.parametrize("people", [[], PEOPLE])
+def test_a_v20_finds_people_by_mail_address(write, people):
+    config = load(write(people, pbx=V20_READY, people={"match": "email", "look_every_s": 60}))
+    assert (config.people.match, config.people.look_every_s) == ("email", 60.0)
+    assert [person.extension for person in config.person] == [one["extension"] for one in people]
+    assert load(write()).people.look_every_s == 600.0
 
 
 def policy(config: Config, extension: str = "101"):
@@ -516,6 +659,19 @@ def test_a_secret_that_everybody_can_read_is_worth_a_word(write, tmp_path):
     (tmp_path / "secret").chmod(0o644)
     (found,) = advise(config)
     assert found.cure == f"chmod 0600 {tmp_path / 'secret'}"
+
+
+def test_the_key_of_the_bridge_is_kept_as_well(write, tmp_path):
+    (tmp_path / "key").write_text("k")
+    (tmp_path / "key").chmod(0o644)
+    words = {"kind": "3cx-status-web-api", "api_key_file": "key"}
+    (open_file,) = advise(load(write(pbx=bridged(**words))))
+    assert open_file.where == str(tmp_path / "key")
+    (tmp_path / "key").chmod(0o600)
+    assert advise(load(write(pbx=bridged(**words, url="https://pbx.example.com")))) == []
+    assert advise(load(write(pbx=bridged(url="http://pbx.example.com")))) == []
+    (in_clear,) = advise(load(write(pbx=bridged(**words, url="http://pbx.example.com"))))
+    assert in_clear.what == "the API key goes over the network in clear"
 
 
 def test_a_page_for_the_whole_network_is_worth_a_word(write):
