@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -13,12 +11,13 @@ import httpx2
 import structlog
 
 from presencebridge import metrics
-from presencebridge.config import CLOUDS, Config, is_loopback, parse_listen, secret
+from presencebridge.adapters import PbxSide, app_tokens, http_client, pbx_side, watcher_tokens
+from presencebridge.config import CLOUDS, Config, Person, is_loopback, parse_listen
 from presencebridge.core.events import Paused, PresenceSeen, Resumed, Source
 from presencebridge.core.model import Presence
+from presencebridge.core.policy import Policy
 from presencebridge.errors import LinkError, Misconfigured, Problem
 from presencebridge.graph import calls, subscriptions
-from presencebridge.graph.auth import AppTokens, SignIn, WatcherTokens, certificate_credential
 from presencebridge.graph.client import Budget, GraphClient
 from presencebridge.graph.keys import EncryptionKeys
 from presencebridge.graph.notices import Reject
@@ -26,17 +25,18 @@ from presencebridge.graph.receiver import NoticeReceiver, Watched
 from presencebridge.graph.signing_keys import SigningKeys
 from presencebridge.graph.teams import GraphTeams
 from presencebridge.graph.watcher import Watcher
-from presencebridge.pbx.v20_client import V20Client
-from presencebridge.pbx.web_api_client import WebApiClient
+from presencebridge.runtime.calls_reader import CallsReader
 from presencebridge.runtime.clock import SteadyClock
-from presencebridge.runtime.dry_run import DryPbx, DryTeams
+from presencebridge.runtime.directory import Directory, ListedPeople, MatchedPeople, Rules
+from presencebridge.runtime.dry_run import DryStatuses, DryTeams
 from presencebridge.runtime.hub import Hub
 from presencebridge.runtime.journal import Journal
-from presencebridge.runtime.links import LinkReport, Links
-from presencebridge.runtime.pbx_poller import PbxPoller
+from presencebridge.runtime.links import LinkReport, Links, LinkState
+from presencebridge.runtime.matching import Named
 from presencebridge.runtime.people import Member, People
-from presencebridge.runtime.ports import Clock, Pbx
+from presencebridge.runtime.ports import Clock, Statuses
 from presencebridge.runtime.presence_reader import PresenceReader
+from presencebridge.runtime.status_reader import StatusReader
 from presencebridge.serving import Listener
 from presencebridge.store.memory import MemoryStore
 from presencebridge.store.sqlite import SqliteStore
@@ -48,61 +48,13 @@ _log = structlog.get_logger()
 
 _LET_GO_WITHIN_S: Final = 2.0
 _PROBE_EVERY_S: Final = 15.0
-_LOOK_UP_AGAIN_S: Final = 600.0
-_FIRST_RETRY_S: Final = 2.0
 _LONGEST_RETRY_S: Final = 60.0
+_OWN_SYNC_EVERY_S: Final = 3600.0
 _NO_PROGRESS_S: Final = 120.0
 _TELL_AGAIN_S: Final = 3600.0
 
 
-# Adapters -----------------------------------------------------------------------------------------
-
-
-def tls(ca_file: Path | None) -> ssl.SSLContext:
-    """The system's authorities, and a private one if it is named."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context.load_verify_locations(ca_file)
-    return context
-
-
-def http_client(url: str, ca_file: Path | None) -> httpx2.AsyncClient:
-    """A client for one outside system. The environment's proxy is used, except for loopback."""
-    outside = not is_loopback(urlsplit(url).hostname or "")
-    return httpx2.AsyncClient(base_url=url, verify=tls(ca_file), trust_env=outside, timeout=30)
-
-
-def sign_in(config: Config) -> SignIn:
-    teams = config.teams
-    scope = CLOUDS[teams.cloud][0]
-    return SignIn(config.login_url, teams.tenant_id, teams.client_id, scope, tls(teams.ca_file))
-
-
-def app_tokens(config: Config) -> AppTokens:
-    """The app's own tokens. Raises `Misconfigured` where the credential can't be used."""
-    teams = config.teams
-    try:
-        if teams.certificate_file:
-            pem = teams.certificate_file.read_text("utf-8")
-            return AppTokens(sign_in(config), certificate_credential(pem))
-        text = secret("teams-client-secret", teams.client_secret_file)
-    except (OSError, ValueError) as error:
-        cure = "name a PEM file with certificate and private key, or a file with the client secret"
-        raise Misconfigured([Problem("[teams]", f"the credential can't be used: {error}", cure)]) from error
-    return AppTokens(sign_in(config), text or "")
-
-
-def watcher_tokens(config: Config, name: str) -> WatcherTokens:
-    return WatcherTokens(sign_in(config), config.state.dir, name)
-
-
-def pbx_client(config: Config, http: httpx2.AsyncClient) -> WebApiClient | V20Client:
-    """The client for the kind of PBX that the config names."""
-    pbx = config.pbx
-    if pbx.kind == "3cx-web-api":
-        return WebApiClient(http, pbx.timeout_s)
-    key = secret("pbx-client-secret", pbx.client_secret_file) or ""
-    return V20Client(http, pbx.client_id, key, pbx.timeout_s, SteadyClock().now)
+# Watchers -----------------------------------------------------------------------------------------
 
 
 def new_watcher(config: Config, name: str, graph: GraphClient, site: "WatcherSite") -> Watcher:
@@ -141,7 +93,10 @@ class Service:
         )
         self._watched = Watched()
         self._watchers: dict[str, Watcher] = {}
-        self._watching = False
+        self._known = asyncio.Event()
+        """Set when the first look has told who is served."""
+        self._unwatched = 0
+        """People for whom the watchers have no room."""
         self._rejects = _Rarely()
         self.operator_url = ""
         self.webhook_url = ""
@@ -152,23 +107,24 @@ class Service:
         async with contextlib.AsyncExitStack() as stack:
             store = MemoryStore() if self._dry_run else stack.enter_context(SqliteStore(config.state.dir))
             graph_http = await stack.enter_async_context(http_client(config.graph_url, config.teams.ca_file))
-            pbx_http = await stack.enter_async_context(http_client(config.pbx.url, config.pbx.ca_file))
+            pbx = await stack.enter_async_context(pbx_side(config, self._clock.now, self.people.__contains__))
             graph_teams = GraphTeams(
                 GraphClient(graph_http, app_tokens(config), self._budget), config.teams.client_id
             )
-            real_pbx = pbx_client(config, pbx_http)
-            pbx: Pbx = DryPbx(real_pbx) if self._dry_run else real_pbx
+            statuses = DryStatuses(pbx.statuses) if self._dry_run else pbx.statuses
             self.hub = Hub(
                 self.people,
                 store,
                 DryTeams(graph_teams) if self._dry_run else graph_teams,
-                pbx,
+                statuses,
                 self._clock,
                 self.journal,
             )
-            await self.hub.load()
+            await self.hub.load(all_are_known=config.people.match == "list")
             self._connect_store()
-            self._connect_readers(graph_teams, pbx)
+            self._connect_teams(graph_teams)
+            self._connect_pbx(pbx, statuses)
+            self._connect_directory(graph_teams, pbx)
             receiver = await self._connect_webhook(stack, graph_http)
             await self._listen_to_operators(stack)
             on_listening()
@@ -176,9 +132,12 @@ class Service:
             async with asyncio.TaskGroup() as tasks:
                 work = [
                     self.hub.run(),
-                    self._identify(graph_teams),
+                    self._directory.run(),
+                    self._keep_subscriptions(),
                     self._reader.run(),
-                    self._poller.run(),
+                    self._calls.run(),
+                    self._statuses.run(),
+                    self._look_for_own_sync(pbx),
                 ]
                 if receiver:
                     work.append(receiver.run())
@@ -199,25 +158,47 @@ class Service:
         )
         link.connected()
 
-    def _connect_readers(self, teams: GraphTeams, pbx: Pbx) -> None:
+    def _connect_teams(self, teams: GraphTeams) -> None:
         config = self._config
         polling = config.teams.delivery == "poll" or self._dry_run
         every_s = config.teams.poll_every_s if polling else config.teams.reconcile_every_s
         graph = self.links.named("graph")
         self._reader = PresenceReader(self.people, teams, graph, self._clock, calls.MOST_IDS, every_s)
-        self._reader.on_seen = lambda member, event: self.hub.post(member.key, event)
+        self._reader.on_seen = self.hub.seen
         self._reader.probe_every_s = _PROBE_EVERY_S
         self.hub.on_read_wanted = self._reader.want
         self.hub.on_teams_failed = lambda member: self._reader.want(member, self._clock.now())
-        self._poller = PbxPoller(
-            self.people,
-            pbx,
-            self.links.named("3cx"),
-            self._clock,
-            config.pbx.poll_every_s,
-            config.pbx.status_every_s,
+
+    def _connect_pbx(self, pbx: PbxSide, statuses: Statuses) -> None:
+        config, link = self._config.pbx, self.links.named("3cx")
+        self._calls = CallsReader(self.people, pbx.calls, pbx.feed, link, self._clock, config.poll_every_s)
+        self._statuses = StatusReader(
+            self.people, statuses, link, self._clock, self._calls, config.statuses_every_s
         )
-        self._poller.on_seen = lambda member, event: self.hub.post(member.key, event)
+        self._calls.on_seen = self._statuses.on_seen = self.hub.seen
+        if pbx.feed is not None:
+            pbx.feed.on_note = link.note
+        if pbx.ways is not None:
+            pbx.ways.on_way = self._status_set_by
+
+    def _status_set_by(self, way: str, ignored: bool) -> None:
+        cure = 'name another way in [pbx] status_via: status_via = ["xapi", "bridge"], see docs/3cx-v20.md'
+        what = f"3CX accepts changes of a status by way of {way} and does not carry them out"
+        self.links.named("3cx").note(f"status by {way}", what if ignored else "", cure)
+
+    async def _look_for_own_sync(self, pbx: PbxSide) -> None:
+        """3CX's own sync with Teams would undo what we do, and we what it does."""
+        link = self.links.named("3cx")
+        while pbx.directory is not None:
+            try:
+                does = await pbx.directory.own_sync()
+            except LinkError:
+                await asyncio.sleep(_LONGEST_RETRY_S)
+                continue
+            what = f"3CX's own sync with Teams is on ({does}) and works against this service" if does else ""
+            cure = "turn it off in 3CX under Integrations > Microsoft 365 > Presence, or pause this service"
+            link.note("own sync", what, cure)
+            await asyncio.sleep(_OWN_SYNC_EVERY_S)
 
     async def _connect_webhook(
         self, stack: contextlib.AsyncExitStack, graph_http: httpx2.AsyncClient
@@ -269,54 +250,64 @@ class Service:
 
     # Who is who
 
-    async def _identify(self, teams: GraphTeams) -> None:
-        """Find everybody in Entra; who is not found is looked for again from time to time."""
-        failures = 0
-        async with asyncio.TaskGroup() as tasks:
-            while True:
-                missing = [one for one in self.people if one.user is None and not one.policy.excluded]
-                try:
-                    found = await teams.find([member.teams for member in missing])
-                except LinkError as error:
-                    self.links.named("graph").failed(error)
-                    await asyncio.sleep(min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S))
-                    failures += 1
-                    continue
-                for member in missing:
-                    user = found.get(member.teams)
-                    if user is None:
-                        what = f"Entra has nobody whose user principal name or mail is {member.teams}"
-                        member.trouble("teams", what)
-                    elif other := self.people.of_user(user.id):
-                        member.trouble(
-                            "teams", f"{member.teams} is {other.teams}, and belongs to {other.key}"
-                        )
-                    else:
-                        self.people.identify(member, user.id, user.display_name or "")
-                self._watch(tasks)
-                if missing:
-                    self._reader.want_all()
-                await asyncio.sleep(_LOOK_UP_AGAIN_S)
+    def _connect_directory(self, teams: GraphTeams, pbx: PbxSide) -> None:
+        config = self._config
+        every_s = config.people.look_every_s
+        if config.people.match == "email" and pbx.directory is not None:
+            link = self.links.named("people")
+            rules = Rules(
+                [Named(one.extension, one.teams, config.is_excluded(one)) for one in config.person],
+                config.people.exclude,
+                self._policy_of,
+                every_s,
+            )
+            self._directory: Directory = MatchedPeople(
+                self.people, self.hub, teams, pbx.directory, rules, link, self._clock
+            )
+        else:
+            self._directory = ListedPeople(
+                self.people, teams, self.links.named("graph"), self._clock, every_s
+            )
+        self._directory.on_joined = self._joined
+        self._directory.on_changed = self._watch
 
-    def _watch(self, tasks: asyncio.TaskGroup) -> None:
-        """Spread the people over the watchers; the first time, set them to work."""
+    def _policy_of(self, extension: str, teams: str) -> Policy:
+        by_hand = (one for one in self._config.person if one.extension == extension)
+        return self._config.policy_of(next(by_hand, Person(teams=teams, extension=extension)))
+
+    def _joined(self, member: Member) -> None:
+        self._reader.want(member, self._clock.now())
+
+    def _watch(self) -> None:
+        """Spread the people over the watchers."""
+        self.journal.changed()
+        self._known.set()
         hook = self._config.teams.webhook
         if not self._watchers or hook is None:
             return
-        first, self._watching = not self._watching, True
         users = self.people.users()
         self._watched.people = frozenset(users)
         shares = subscriptions.share(users, len(self._watchers), calls.MOST_IDS)
         for watcher, share in zip(self._watchers.values(), shares, strict=True):
             watcher.watch(share, hook.public_url)
-            if first:
-                tasks.create_task(watcher.run())
+        self._unwatched = len(users) - sum(map(len, shares))
+        self._set_pace()
+
+    async def _keep_subscriptions(self) -> None:
+        """Each account's subscription, from when it is known whom to watch."""
+        await self._known.wait()
+        async with asyncio.TaskGroup() as tasks:
+            for name, watcher in self._watchers.items():
+                tasks.create_task(watcher.run(), name=f"subscription {name}")
 
     # Notifications
 
     def _notified(self, user: str, presence: Presence) -> None:
         metrics.NOTIFICATIONS.labels("believed").inc()
         metrics.LAST_SEEN.labels("teams_notification").set(self._clock.now())
+        for watcher in self._watchers.values():
+            if watcher.is_doubted and watcher.held and user in watcher.held.ids:
+                watcher.heard()
         member = self.people.of_user(user)
         if member is not None:
             self._reader.notified(member, presence)
@@ -334,11 +325,16 @@ class Service:
             _log.warning("notification not believed", why=why.value)
 
     def _link_changed(self, _report: LinkReport) -> None:
-        """Without notifications everybody is read as often as with delivery "poll"."""
-        teams = self._config.teams
-        notified = all(self.links.named(f"subscription {name}").is_up for name in self._watchers)
-        self._reader.read_all_every(teams.reconcile_every_s if notified else teams.poll_every_s)
+        self._set_pace()
         self.journal.changed()
+
+    def _set_pace(self) -> None:
+        """While not everybody is notified of, everybody is read as often as with delivery "poll"."""
+        teams = self._config.teams
+        states = [self.links.named(f"subscription {name}").report.state for name in self._watchers]
+        notified = all(state is LinkState.CONNECTED for state in states)  # degraded: silent, as far as we know
+        often = not notified or self._unwatched > 0
+        self._reader.read_all_every(teams.poll_every_s if often else teams.reconcile_every_s)
 
     def _suspect(self, users: list[str]) -> None:
         for name, watcher in self._watchers.items():
@@ -368,6 +364,15 @@ class Service:
     def _view(self, member: Member) -> views.PersonView:
         return views.person(member, self.hub.state(member.key), links_up=self.links.all_up)
 
+    def matching(self) -> views.MatchingView:
+        hook = self._config.teams.webhook
+        room = calls.MOST_IDS * len(self._watchers)
+        notes = []
+        if self._unwatched and hook is not None:
+            what = f"{self._unwatched} people more than the watchers have room for ({room}): all are polled"
+            notes.append(views.Note(what, "name one more in [teams.webhook] watchers per 650 people"))
+        return views.matching(self._config.people.match, self._directory, notes)
+
     def pause(self, name: str, seconds: float | None) -> bool:
         until = None if seconds is None else self._clock.now() + seconds
         return self._order(name, Paused(until))
@@ -384,11 +389,12 @@ class Service:
 
     def refresh(self) -> None:
         self._reader.want_all()
+        self._directory.look()
 
     @property
     def alive(self) -> bool:
         """Whether the loops that everything hangs on go round."""
-        beats = (self._reader.beat_at, self._poller.beat_at)
+        beats = (self._reader.beat_at, self._calls.beat_at)
         slowest = max(_NO_PROGRESS_S, 2 * self._config.teams.reconcile_every_s)
         return self._clock.now() - min(beats) < slowest
 

@@ -25,6 +25,19 @@ WRITE_SECONDS = Histogram(
     ["side"],
     registry=REGISTRY,
 )
+STATUS_IGNORED = Counter(
+    "presencebridge_status_ignored",
+    "Changes of a status that 3CX accepted and did not carry out, by the way they took.",
+    ["way"],
+    registry=REGISTRY,
+)
+CALL_EVENTS = Counter(
+    "presencebridge_call_events",
+    "Events of 3CX V20's websocket: changed, removed, nothing (to us), unreadable, gap (some were lost), "
+    "missing (a read found what none had told).",
+    ["kind"],
+    registry=REGISTRY,
+)
 NOTIFICATIONS = Counter(
     "presencebridge_notifications",
     "Items of notifications: believed, or why not.",
@@ -40,6 +53,11 @@ READS = Counter(
 DRIFT = Counter(
     "presencebridge_drift",
     "Changes that a read found and no notification had told.",
+    registry=REGISTRY,
+)
+POLL_INTERVAL = Gauge(
+    "presencebridge_poll_interval_seconds",
+    "At what interval everybody's presence is read, by now.",
     registry=REGISTRY,
 )
 LINK_UP = Gauge(

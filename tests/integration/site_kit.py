@@ -86,6 +86,9 @@ class FakePbx:
         self.faults: dict[str, LinkError] = {}
         self.fault: LinkError | None = None
         self.polls: list[float] = []
+        self.together: dict[str, str] = {}
+        self.look_fault: LinkError | None = None
+        self.looks: list[float] = []
         self.asked: list[tuple[float, str]] = []
 
     async def legs(self) -> Legs:
@@ -93,6 +96,12 @@ class FakePbx:
         if self.fault:
             raise self.fault
         return Legs(dict(self.calls), dict(self.unreadable))
+
+    async def all_statuses(self) -> dict[str, str]:
+        self.looks.append(passed())
+        if self.look_fault:
+            raise self.look_fault
+        return self.together
 
     async def status(self, extension: str) -> str:
         self.asked.append((passed(), extension))

@@ -2,14 +2,13 @@
 
 import base64
 import json
+import re
 
 import pytest
 
-from presencebridge.core.model import LegState
 from presencebridge.errors import Gone, Malformed, Refused, TryAgain
 from presencebridge.pbx import v20
-
-C, D, R = LegState.CONNECTED, LegState.DIALING, LegState.RINGING
+from presencebridge.pbx.answers import PbxUser
 
 
 def jwt(**claims: float) -> str:
@@ -45,6 +44,9 @@ def users(*rows: dict) -> bytes:
     return json.dumps({"@odata.context": "x", "value": list(rows)}).encode()
 
 
+RENAMED = {"gone fishing": "Custom 1", "away": "Custom 2"}
+
+
 @pytest.mark.parametrize(
     ("name", "status"),
     [
@@ -56,18 +58,63 @@ def users(*rows: dict) -> bytes:
         ("Lunch", "Custom 1"),
         ("Business Trip", "Custom 2"),
         ("Custom 2", "Custom 2"),
+        (" Gone Fishing ", "Custom 1"),
+        ("", None),
+        (None, None),
+        ("Gone", None),
     ],
 )
-def test_a_status_is_known_by_all_its_names(name, status):
-    user = v20.parse_user("101", users({"Id": 7, "Number": "101", "CurrentProfileName": name}))
-    assert (user.id, v20.status_of(user)) == (7, status)
+def test_a_status_is_known_by_all_its_names_and_an_internal_name_comes_first(name, status):
+    assert v20.status_named(name, RENAMED) == status
 
 
-@pytest.mark.parametrize("name", [None, "", "Gone fishing"])
-def test_a_status_that_is_none_of_the_five_is_an_error_that_names_the_extension(name):
-    user = v20.parse_user("101", users({"Id": 7, "Number": "101", "CurrentProfileName": name}))
-    with pytest.raises(Malformed, match="extension 101"):
-        v20.status_of(user)
+def test_what_the_operator_calls_the_custom_statuses():
+    body = json.dumps({"Custom1Name": "Mittag ", "Custom2Name": "", "Version": "20"}).encode()
+    assert v20.parse_system_names(body) == {"mittag": "Custom 1"}
+    profiles = [
+        {"Name": "Custom 2", "CustomName": "Werkstatt"},
+        {"Name": "Away", "CustomName": ""},
+        {"Name": "?"},
+    ]
+    assert v20.parse_profiles(json.dumps({"value": profiles}).encode()) == {"werkstatt": "Custom 2"}
+
+
+def test_people_of_the_pbx_by_their_own_list():
+    rows = [
+        {"Number": "101", "DisplayName": "Ann A", "EmailAddress": " ann@example.org ", "Enabled": True},
+        {"Number": "102", "FirstName": "Bob", "LastName": None, "EmailAddress": None, "Enabled": False},
+    ]
+    assert v20.parse_directory(users(*rows)) == (
+        PbxUser("101", "Ann A", "ann@example.org"),
+        PbxUser("102", "Bob", "", enabled=False),
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "does"),
+    [
+        ({}, ""),
+        ({"AdUsers": None}, ""),
+        ({"AdUsers": {"SetTeamsPresence": False, "StatusSyncConfiguration": None}}, ""),
+        ({"AdUsers": {"SetTeamsPresence": True}}, "sets presences in Teams"),
+        ({"AdUsers": {"StatusSyncConfiguration": {"PBXToM365Busy": True}}}, "maps 3CX to Teams"),
+        (
+            {"AdUsers": {"StatusSyncConfiguration": {"M365ToPbxBindings": [{"From": "Busy", "To": "Away"}]}}},
+            "maps Teams to 3CX",
+        ),
+    ],
+)
+def test_what_the_own_sync_of_3cx_does(settings, does):
+    assert v20.parse_own_sync(json.dumps(settings).encode()) == does
+
+
+def test_no_path_asks_for_a_secret_and_every_page_is_at_most_a_hundred():
+    for path in (v20.user_path("101"), v20.statuses_path(0), v20.directory_path(100)):
+        assert "$select=" in path
+        assert not {"AuthID", "AuthPassword", "AccessPassword", "DeskphonePassword", "VMPIN"} & set(
+            re.split(r"[=,&]", path)
+        )
+    assert v20.statuses_path(200).endswith("&$top=100&$skip=200")
 
 
 def test_a_user_who_is_not_there_is_an_error_that_names_the_extension():
@@ -75,51 +122,12 @@ def test_a_user_who_is_not_there_is_an_error_that_names_the_extension():
         v20.parse_user("101", users({"Id": 7, "Number": "1010"}))
 
 
-def test_several_participants_of_a_call_are_legs_of_their_extension():
-    entries = [
-        {
-            "dn": "101",
-            "type": "Wextension",
-            "devices": [],
-            "participants": [
-                {"id": 1, "status": "Ringing", "dn": "101", "party_dn": "10000", "device_id": "sip:101@1"},
-                {"id": 2, "status": "Connected", "dn": "101"},
-                {"id": 3, "status": "Held", "dn": "101"},
-                {"id": 4, "status": "Talking in tongues", "dn": "101"},
-            ],
-        },
-        {"dn": "102", "type": "Wextension", "devices": [], "participants": []},
-        {"dn": "103", "type": "Wextension", "participants": None},
-    ]
-    legs = v20.parse_call_control(json.dumps(entries).encode())
-    assert legs.by_extension == {"101": (R, C, LegState.HELD, C)}
-    assert legs.visible == {"101", "102", "103"}
-
-
-def test_the_list_of_calls_has_an_extension_as_the_first_word():
-    calls = [
-        {"Id": 1, "Caller": "1002 tools, admin", "Callee": "101 Ann", "Status": "Talking"},
-        {"Id": 2, "Caller": "102 Bob", "Callee": "0301234567", "Status": "Routing"},
-        {"Id": 3, "Caller": "0307654321 Somebody", "Callee": "8003 Queue 1", "Status": "Talking"},
-        {"Id": 4, "Caller": None, "Callee": "", "Status": "Talking"},
-        {"Id": 5, "Caller": "103 Cyn", "Callee": "104", "Status": "Over"},
-    ]
-    legs = v20.parse_active_calls(json.dumps({"value": calls}).encode())
-    assert legs.by_extension["1002"] == (C,)
-    assert legs.by_extension["101"] == (C,)
-    assert legs.by_extension["102"] == (D,)
-    assert legs.by_extension["0301234567"] == (R,)
-    assert "103" not in legs.by_extension
-    assert legs.visible is None
-
-
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"\xff", b"[" * 100_000, b'{"value": 1}'])
 def test_an_answer_of_another_form_is_an_error(body):
-    for parse in (v20.parse_token, v20.parse_active_calls, lambda b: v20.parse_user("101", b)):
+    parsers = (v20.parse_token, v20.parse_statuses, v20.parse_directory, lambda b: v20.parse_user("101", b))
+    for parse in parsers:
         with pytest.raises(Malformed):
             parse(body)
-    with pytest.raises(Malformed):
-        v20.parse_call_control(body or b"{}")
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,14 @@ from presencebridge.graph.auth import AppTokens, WatcherTokens
 from presencebridge.graph.client import GraphClient, Tokens
 from presencebridge.graph.teams import GraphTeams
 from presencebridge.graph.watcher import Link as WatcherLink
+from presencebridge.pbx.status_ways import StatusWays
+from presencebridge.pbx.v20_feed import V20Calls
+from presencebridge.pbx.v20_statuses import V20Statuses
 from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.runtime.clock import SteadyClock
-from presencebridge.runtime.dry_run import DryPbx, DryTeams
+from presencebridge.runtime.dry_run import DryStatuses, DryTeams
 from presencebridge.runtime.links import Link
-from presencebridge.runtime.ports import Clock, Pbx, Store, Teams
+from presencebridge.runtime.ports import CallFeed, Calls, Clock, Statuses, Store, Teams
 from presencebridge.store.memory import MemoryStore
 from presencebridge.store.sqlite import SqliteStore
 
@@ -19,16 +22,22 @@ def teams(graph: GraphClient) -> Teams:
     return GraphTeams(graph, "an app")
 
 
-def pbx(client: WebApiClient) -> Pbx:
-    return client
+def web_api(client: WebApiClient) -> tuple[Calls, Statuses]:
+    return client, client
+
+
+def v20(
+    calls: V20Calls, statuses: V20Statuses, ways: StatusWays
+) -> tuple[Calls, CallFeed, Statuses, Statuses]:
+    return calls, calls, statuses, ways
 
 
 def dry_teams(graph: GraphClient) -> Teams:
     return DryTeams(teams(graph))
 
 
-def dry_pbx(client: WebApiClient) -> Pbx:
-    return DryPbx(client)
+def dry_statuses(statuses: Statuses) -> Statuses:
+    return DryStatuses(statuses)
 
 
 def stores(folder: Path) -> tuple[Store, Store]:

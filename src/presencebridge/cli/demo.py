@@ -21,7 +21,7 @@ def demo(
     people: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=500))] = 9,
     speed: Annotated[float, Parameter(validator=validators.Number(gte=0.1, lte=3))] = 1.0,
     port: int = 0,
-    pbx: Literal["3cx-web-api", "3cx-v20"] = "3cx-web-api",
+    pbx: Literal["3cx-v20", "3cx-web-api"] = "3cx-v20",
     seconds: Annotated[float | None, Parameter(name="--for", validator=validators.Number(gt=0))] = None,
 ) -> int:
     """Both emulators, the bridge and its page, playing an office day. Exit status 1 if anybody ends up wrong.
@@ -31,11 +31,11 @@ def demo(
     people
         How many work in the office.
     speed
-        How fast they are: 2 is twice as fast. Calls are polled once a second, so 3 is the limit.
+        How fast they are: 2 is twice as fast. Statuses are polled, so 3 is the limit.
     port
         Where the page is; a free port if none is named.
     pbx
-        Which 3CX: V16 or V18 behind 3cx-web-API, or V20 by its own APIs.
+        Which 3CX: V20 by its own APIs, or V16 and V18 behind 3cx-web-API.
     seconds
         End after about this many seconds, once everybody has finished what they were at.
     """

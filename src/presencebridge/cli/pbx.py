@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from presencebridge.config import Config, load
+from presencebridge.config import load
 from presencebridge.core.model import STATUSES
 from presencebridge.core.policy import canonical_status
 from presencebridge.errors import BridgeError, Misconfigured, Problem
 
 if TYPE_CHECKING:
-    from presencebridge.pbx.v20_client import V20Client
-    from presencebridge.pbx.web_api_client import WebApiClient
+    from presencebridge.adapters import PbxSide
 
 pbx = App(name="pbx", help="Statuses and calls of 3CX, by hand.")
 
@@ -24,8 +23,8 @@ _SHORT = {"avail": "Available", "oof": "Out of office", "custom1": "Custom 1", "
 @pbx.command
 async def get(extension: str, *, config: Path) -> None:
     """The status of an extension."""
-    async with _client(load(config)) as client:
-        print(await client.status(extension))
+    async with _side(config) as pbx:
+        print(await pbx.statuses.status(extension))
 
 
 @pbx.command(name="set")
@@ -46,8 +45,8 @@ async def set_(extension: str, status: str, *, config: Path) -> None:
         raise Misconfigured(
             [Problem("STATUS", f"{status!r} is not a status", f"one of {', '.join(STATUSES)}")]
         )
-    async with _client(load(config)) as client:
-        change = await client.change_status(extension, STATUSES, wanted)
+    async with _side(config) as pbx:
+        change = await pbx.statuses.change_status(extension, STATUSES, wanted)
     if change.after != wanted:
         raise BridgeError(f"extension {extension}: 3CX accepted the change and still shows {change.after}")
     print(f"{extension}: {change.after}" + ("" if change.wrote else " (it was already)"))
@@ -56,8 +55,8 @@ async def set_(extension: str, status: str, *, config: Path) -> None:
 @pbx.command
 async def calls(*, config: Path) -> None:
     """Every extension that has a call, and the states of its legs."""
-    async with _client(load(config)) as client:
-        legs = await client.legs()
+    async with _side(config) as pbx:
+        legs = await pbx.calls.legs()
     for extension, states in sorted(legs.by_extension.items()):
         print(f"{extension}  {', '.join(states)}")
     for what in legs.unreadable.values():
@@ -67,8 +66,9 @@ async def calls(*, config: Path) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _client(config: Config) -> "AsyncIterator[WebApiClient | V20Client]":
-    from presencebridge.app import http_client, pbx_client
+async def _side(config: Path) -> "AsyncIterator[PbxSide]":
+    from presencebridge.adapters import pbx_side
+    from presencebridge.runtime.clock import SteadyClock
 
-    async with http_client(config.pbx.url, config.pbx.ca_file) as http:
-        yield pbx_client(config, http)
+    async with pbx_side(load(config), SteadyClock().now) as side:
+        yield side

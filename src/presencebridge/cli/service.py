@@ -51,7 +51,7 @@ def run(*, config: Path, dry_run: bool = False) -> None:
 
 def check(*, config: Path) -> int:
     """Check the config file: every problem with its cure. Exit status 2 if there are any."""
-    from presencebridge.app import app_tokens
+    from presencebridge.adapters import app_tokens
 
     loaded = load(config)
     app_tokens(loaded)  # a certificate that can't be used is a problem of the config
@@ -71,7 +71,7 @@ def login(*, config: Path, watcher: str = "default") -> None:
     watcher
         Which of the accounts named in [teams.webhook] watchers.
     """
-    from presencebridge.app import watcher_tokens
+    from presencebridge.adapters import watcher_tokens
 
     loaded = load(config)
     if loaded.teams.delivery == "poll":

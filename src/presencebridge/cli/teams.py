@@ -230,7 +230,7 @@ async def _user(config: Config, graph: "GraphTeams", person: str) -> str:
 
 @contextlib.asynccontextmanager
 async def _as_app(config: Config) -> "AsyncIterator[GraphTeams]":
-    from presencebridge.app import app_tokens, http_client
+    from presencebridge.adapters import app_tokens, http_client
     from presencebridge.graph.client import GraphClient
     from presencebridge.graph.teams import GraphTeams
 
@@ -240,7 +240,7 @@ async def _as_app(config: Config) -> "AsyncIterator[GraphTeams]":
 
 @contextlib.asynccontextmanager
 async def _as_watcher(config: Config, name: str) -> "AsyncIterator[GraphClient]":
-    from presencebridge.app import http_client, watcher_tokens
+    from presencebridge.adapters import http_client, watcher_tokens
     from presencebridge.graph.client import GraphClient
 
     async with http_client(config.graph_url, config.teams.ca_file) as http:

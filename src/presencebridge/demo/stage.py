@@ -13,7 +13,8 @@ from typing import Final
 import httpx2
 
 from presencebridge import words
-from presencebridge.app import Service, watcher_tokens
+from presencebridge.adapters import watcher_tokens
+from presencebridge.app import Service
 from presencebridge.config import Config, load
 from presencebridge.demo.office import NAMES, Colleague, Side, office_day
 from presencebridge.emulators.graph.serve import RunningGraph

@@ -22,3 +22,12 @@ class StatusChange(msgspec.Struct, frozen=True):
     before: str
     after: str
     wrote: bool
+
+
+class PbxUser(msgspec.Struct, frozen=True):
+    """Somebody who has an extension, as 3CX's own list has them."""
+
+    number: str
+    name: str
+    email: str
+    enabled: bool = True

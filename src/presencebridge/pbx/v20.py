@@ -1,26 +1,30 @@
-"""PURE: the official APIs of 3CX V20: requests as values, and their answers understood.
+"""PURE: the Configuration API (XAPI) of 3CX V20: requests as values, and their answers understood.
 
-Configuration API (XAPI): github.com/3cx/xapi-tutorial. Call Control: github.com/3cx/call-control-examples.
-A user is never asked for without `$select`: the default answer holds SIP passwords, and they are not for us.
+github.com/3cx/xapi-tutorial. A user is never asked for without `$select`: the default answer holds SIP
+passwords, and they are not for us.
 """
 
 import base64
 import binascii
-from typing import Final, TypeVar
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
 
-from presencebridge.core.model import CUSTOM_1, CUSTOM_2, OUT_OF_OFFICE, LegState
+from presencebridge.core.model import CUSTOM_1, CUSTOM_2, OUT_OF_OFFICE
 from presencebridge.core.policy import canonical_status
 from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain
-from presencebridge.pbx.answers import Legs
+from presencebridge.pbx.answers import PbxUser
 
 T = TypeVar("T")
 
 TOKEN_PATH: Final = "/connect/token"  # noqa: S105 - a path
-CALLS_PATH: Final = "/callcontrol"
-ACTIVE_CALLS_PATH: Final = "/xapi/v1/ActiveCalls"
+NAMES_PATH: Final = "/xapi/v1/Defs/Pbx.GetSystemParameters()?$select=Custom1Name,Custom2Name"
+OWN_SYNC_PATH: Final = "/xapi/v1/Microsoft365Integration?$select=AdUsers"
+
+PAGE: Final = 100
+"""More than 100 users at a time are refused."""
 
 _MINUTES_UP_TO: Final = 600
 """`expires_in` is in minutes before 20.0.9 and in seconds since (xapi-tutorial, commit 1c6947c)."""
@@ -60,24 +64,31 @@ class _Users(msgspec.Struct, frozen=True):
     value: tuple[User, ...]
 
 
-class _Participant(msgspec.Struct, frozen=True):
-    dn: str = ""
-    status: str = ""
+class _DirectoryUser(msgspec.Struct, frozen=True, rename="pascal"):
+    number: str
+    display_name: str | None = None
+    first_name: str | None = None
+    last_name: str | None = None
+    email_address: str | None = None
+    enabled: bool | None = None
 
 
-class _CallControlEntry(msgspec.Struct, frozen=True):
-    dn: str
-    participants: tuple[_Participant, ...] | None = None
+class _DirectoryUsers(msgspec.Struct, frozen=True):
+    value: tuple[_DirectoryUser, ...]
 
 
-class _ActiveCall(msgspec.Struct, frozen=True, rename="pascal"):
-    caller: str | None = None
-    callee: str | None = None
-    status: str = ""
+class _SystemNames(msgspec.Struct, frozen=True):
+    custom1: str | None = msgspec.field(default=None, name="Custom1Name")
+    custom2: str | None = msgspec.field(default=None, name="Custom2Name")
 
 
-class _ActiveCalls(msgspec.Struct, frozen=True):
-    value: tuple[_ActiveCall, ...]
+class _Profile(msgspec.Struct, frozen=True, rename="pascal"):
+    name: str | None = None
+    custom_name: str | None = None
+
+
+class _Profiles(msgspec.Struct, frozen=True):
+    value: tuple[_Profile, ...]
 
 
 class _ErrorDetail(msgspec.Struct, frozen=True):
@@ -102,6 +113,22 @@ def user_path(extension: str) -> str:
     return f"/xapi/v1/Users?$filter={number}&$select=Id,Number,CurrentProfileName&$top=1"
 
 
+def statuses_path(skip: int) -> str:
+    """A page of everybody's status."""
+    return f"/xapi/v1/Users?$select=Id,Number,CurrentProfileName&$orderby=Number&$top={PAGE}&$skip={skip}"
+
+
+def directory_path(skip: int) -> str:
+    """A page of who there is."""
+    fields = "Number,DisplayName,FirstName,LastName,EmailAddress,Enabled"
+    return f"/xapi/v1/Users?$select={fields}&$orderby=Number&$top={PAGE}&$skip={skip}"
+
+
+def profiles_path(user: int) -> str:
+    """What a user's five statuses are called."""
+    return f"/xapi/v1/Users({user})/ForwardingProfiles?$select=Name,CustomName"
+
+
 def change_path(user: int) -> str:
     return f"/xapi/v1/Users({user})"
 
@@ -118,7 +145,7 @@ def parse_token(body: bytes) -> tuple[str, float]:
 
     The token's own times are believed before `expires_in`, whose unit depends on the version.
     """
-    token = _decode(body, _Token, "the token endpoint")
+    token = decode(body, _Token, "the token endpoint")
     claims = _claims(token.access_token)
     begin = claims.nbf if claims.nbf is not None else claims.iat
     if claims.exp is not None and begin is not None and claims.exp > begin:
@@ -140,7 +167,7 @@ def _claims(token: str) -> _Claims:
 
 def parse_user(extension: str, body: bytes) -> User:
     """Raises `Gone` where 3CX has no such extension, `Malformed`."""
-    found = [user for user in _decode(body, _Users, "Users").value if user.number == extension]
+    found = [user for user in decode(body, _Users, "Users").value if user.number == extension]
     if not found:
         raise Gone(
             f"extension {extension}: 3CX has no such user",
@@ -149,68 +176,76 @@ def parse_user(extension: str, body: bytes) -> User:
     return found[0]
 
 
-def status_of(user: User) -> str:
-    """The status by its internal name. Raises `Malformed` for a name that is none of the five."""
-    name = user.current_profile_name or ""
-    status = canonical_status(name) or _ALIASES.get(name.casefold().strip())
-    if status is None:
-        raise Malformed(
-            f"extension {user.number}: 3CX shows the status {name!r}, which is none of its five",
-            cure="check that the API client's role may read the user's status",
+def parse_statuses(body: bytes) -> tuple[User, ...]:
+    """A page of users; it is the last one if it is not full. Raises `Malformed`."""
+    return decode(body, _Users, "Users").value
+
+
+def parse_directory(body: bytes) -> tuple[PbxUser, ...]:
+    """A page of users; it is the last one if it is not full. Raises `Malformed`."""
+    return tuple(
+        PbxUser(
+            user.number,
+            user.display_name or " ".join(filter(None, (user.first_name, user.last_name))),
+            (user.email_address or "").strip(),
+            user.enabled is not False,
         )
-    return status
+        for user in decode(body, _DirectoryUsers, "Users").value
+    )
 
 
-def parse_call_control(body: bytes) -> Legs:
-    """All legs of the extensions that the API client monitors. Raises `Malformed`.
+def status_named(name: str | None, renamed: Mapping[str, str]) -> str | None:
+    """The status by its internal name, None for a name that nobody has told us.
 
-    A call shows as several participants of an extension: each device, and a leg for signalling. Dialing,
-    Ringing and Connected are attested; hold is not documented, so any other word is a leg in a call as long
-    as the participant is there.
+    `CurrentProfileName` should be the internal name whatever the phones call it; whether every version keeps
+    to that is not known, so the labels and the operator's own names are understood as well.
     """
-    entries = _decode(body, tuple[_CallControlEntry, ...], "/callcontrol")
-    legs: dict[str, tuple[LegState, ...]] = {}
-    for entry in entries:
-        states = tuple(_leg(one.status) for one in entry.participants or () if one.status)
-        if states:
-            legs[entry.dn] = states
-    return Legs(legs, {}, frozenset(entry.dn for entry in entries))
+    folded = (name or "").casefold().strip()
+    return canonical_status(folded) or renamed.get(folded) or _ALIASES.get(folded)
 
 
-def _leg(word: str) -> LegState:
-    try:
-        return LegState(word)
-    except ValueError:
-        return LegState.CONNECTED
+def unknown_status(extension: str, name: str | None) -> Malformed:
+    return Malformed(
+        f"extension {extension}: 3CX shows the status {name or ''!r}, which is none of its five",
+        cure="check that the API client's role may read the user's status",
+    )
 
 
-def parse_active_calls(body: bytes) -> Legs:
-    """Legs out of the list of calls, which has an extension as the first word of a text.
-
-    Hold can't be seen here. Raises `Malformed`.
-    """
-    legs: dict[str, list[LegState]] = {}
-    for call in _decode(body, _ActiveCalls, "ActiveCalls").value:
-        caller, callee = _number(call.caller), _number(call.callee)
-        word = call.status.casefold()
-        if word in ("talking", "connected"):
-            states = (LegState.CONNECTED, LegState.CONNECTED)
-        elif word in ("routing", "ringing", "transferring", "dialing"):
-            states = (LegState.DIALING, LegState.RINGING)
-        else:
-            continue
-        for number, state in zip((caller, callee), states, strict=True):
-            if number:
-                legs.setdefault(number, []).append(state)
-    return Legs({number: tuple(states) for number, states in legs.items()}, {})
+def parse_system_names(body: bytes) -> dict[str, str]:
+    """What the two custom statuses are called on this PBX, in lower case, to their internal names."""
+    names = decode(body, _SystemNames, "GetSystemParameters")
+    pairs = ((names.custom1, CUSTOM_1), (names.custom2, CUSTOM_2))
+    return {name.casefold().strip(): status for name, status in pairs if name and name.strip()}
 
 
-def _number(text: str | None) -> str:
-    first = (text or "").split(maxsplit=1)
-    return first[0] if first and first[0].isdecimal() else ""
+def parse_profiles(body: bytes) -> dict[str, str]:
+    """What a user's statuses are called, in lower case, to their internal names."""
+    found = {}
+    for profile in decode(body, _Profiles, "ForwardingProfiles").value:
+        status = canonical_status(profile.name or "")
+        if status and profile.custom_name:
+            found[profile.custom_name.casefold().strip()] = status
+    return found
 
 
-def _decode(body: bytes, kind: type[T], what: str) -> T:
+def parse_own_sync(body: bytes) -> str:
+    """What 3CX's own sync with Teams does, in words; empty if it is off. Raises `Malformed`."""
+    settings = decode(body, dict[str, Any], "Microsoft365Integration")
+    users = settings.get("AdUsers")
+    users = users if isinstance(users, dict) else {}
+    bindings = users.get("StatusSyncConfiguration")
+    bindings = bindings if isinstance(bindings, dict) else {}
+    does = []
+    if users.get("SetTeamsPresence") is True:
+        does.append("sets presences in Teams")
+    if bindings.get("PBXToM365Busy") is True or bindings.get("PBXToM365Bindings"):
+        does.append("maps 3CX to Teams")
+    if bindings.get("M365ToPbxBindings"):
+        does.append("maps Teams to 3CX")
+    return ", ".join(does)
+
+
+def decode(body: bytes | str, kind: type[T], what: str) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -228,7 +263,7 @@ def error(method: str, what: str, status: int, body: bytes) -> LinkError:
     if status == 401:
         return Refused(text, status=status, cure="check [pbx] client_id and the API client's key on 3CX")
     if status == 403:
-        cure = "tick XAPI and Call Control for the API client, and check its role and the licence"
+        cure = "tick 3CX Configuration API for the API client, and check its role and the licence"
         return Refused(text, status=status, cure=cure)
     if status == 404:
         return Gone(text, status=status, cure="check [pbx] url; versions before V20 do not have these APIs")

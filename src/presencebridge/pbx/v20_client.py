@@ -1,4 +1,4 @@
-"""I/O: asks 3CX V20 over its official APIs."""
+"""I/O: asks 3CX V20 over its official APIs, with the one token that an API client has."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,14 +6,17 @@ from typing import Any, Final
 
 import httpx2
 
-from presencebridge.errors import Malformed, Refused, TryAgain
+from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain
 from presencebridge.pbx import v20
-from presencebridge.pbx.answers import Legs, StatusChange
+from presencebridge.pbx.answers import PbxUser
 
 _RENEW_AT: Final = 0.8
 """Share of a token's life after which a new one is fetched."""
+_YOUNG_S: Final = 10.0
+"""A token that is refused so soon after it was made: another one would fare no better."""
 _LONGEST_ANSWER: Final = 16_000_000
 _MOST_AT_A_TIME: Final = 6
+_MOST_PAGES: Final = 500
 
 
 class V20Client:
@@ -32,59 +35,61 @@ class V20Client:
         self._timeout_s = timeout_s
         self._now = now
         self._token = ""
+        self._made_at = float("-inf")
         self._renew_at = 0.0
         self._one_at_a_time = asyncio.Lock()
         self._free = asyncio.Semaphore(_MOST_AT_A_TIME)
-        self._call_control = True
+        self._replaced = asyncio.Event()
 
-    async def legs(self) -> Legs:
-        """All legs: by Call Control, or where its licence or right is missing by the list of calls."""
-        if self._call_control:
-            try:
-                return v20.parse_call_control(await self._ask("GET", v20.CALLS_PATH))
-            except Refused as error:
-                if error.status != 403:
-                    raise
-                self._call_control = False
-        return v20.parse_active_calls(await self._ask("GET", v20.ACTIVE_CALLS_PATH))
-
-    async def status(self, extension: str) -> str:
-        """The status of one extension. Raises `LinkError`."""
-        return v20.status_of(await self._user(extension))
-
-    async def change_status(self, extension: str, expected: tuple[str, ...], wanted: str) -> StatusChange:
-        """Read the status; if it is one of `expected`, write `wanted` and read back. Raises `LinkError`.
-
-        Whether 3CX carries out the PATCH depends on its version: an ignored one is found by the read.
-        """
-        user = await self._user(extension)
-        before = v20.status_of(user)
-        if before not in expected or before == wanted:
-            return StatusChange(before, before, wrote=False)
-        await self._ask("PATCH", v20.change_path(user.id), v20.change_body(wanted))
-        return StatusChange(before, await self.status(extension), wrote=True)
-
-    async def _user(self, extension: str) -> v20.User:
-        return v20.parse_user(extension, await self._ask("GET", v20.user_path(extension)))
-
-    async def _ask(self, method: str, path: str, body: Any = None) -> bytes:
-        """The answer's body. A token that 3CX does not take (any more) is replaced once."""
+    async def ask(self, method: str, path: str, body: Any = None) -> bytes:
+        """The answer's body. A token that 3CX takes no longer is replaced once. Raises `LinkError`."""
         async with self._free:
-            token = await self._valid_token()
+            token = await self.token()
             try:
                 return await self._send(method, path, token, body)
             except Refused as error:
                 if error.status != 401:
                     raise
-            return await self._send(method, path, await self._valid_token(refused=token), body)
+            return await self._send(method, path, await self.token(refused=token), body)
 
-    async def _valid_token(self, refused: str = "") -> str:
+    async def token(self, refused: str = "") -> str:
+        """The token that is valid now; another one than `refused`. Raises `LinkError`."""
         async with self._one_at_a_time:
-            if not self._token or self._token == refused or self._now() >= self._renew_at:
-                asked_at = self._now()
+            asked_at = self._now()
+            is_refused = self._token == refused and asked_at >= self._made_at + _YOUNG_S
+            if not self._token or is_refused or asked_at >= self._renew_at:
                 self._token, life = v20.parse_token(await self._send("POST", v20.TOKEN_PATH, "", self._form))
-                self._renew_at = asked_at + life * _RENEW_AT
+                self._made_at, self._renew_at = asked_at, asked_at + life * _RENEW_AT
+                self._replaced.set()
+                self._replaced = asyncio.Event()
             return self._token
+
+    async def replaced(self, token: str) -> None:
+        """Wait until another token has taken the place of this one, or this one has had its time."""
+        while token == self._token:
+            left = self._renew_at - self._now()
+            try:
+                async with asyncio.timeout(max(left, 0.0)):
+                    await self._replaced.wait()
+            except TimeoutError:
+                return
+
+    async def users(self) -> list[PbxUser]:
+        """Everybody who has an extension. Raises `LinkError`."""
+        found: list[PbxUser] = []
+        for page in range(_MOST_PAGES):
+            users = v20.parse_directory(await self.ask("GET", v20.directory_path(page * v20.PAGE)))
+            found += users
+            if len(users) < v20.PAGE:
+                return found
+        raise Malformed("3CX's list of users has no end")
+
+    async def own_sync(self) -> str:
+        """What 3CX's own sync with Teams does; empty if off, or not for us to know. Raises `LinkError`."""
+        try:
+            return v20.parse_own_sync(await self.ask("GET", v20.OWN_SYNC_PATH))
+        except (Gone, Refused):
+            return ""  # a version without it, or a role that may not see it
 
     async def _send(self, method: str, path: str, token: str, body: Any) -> bytes:
         what = path.partition("?")[0]
@@ -101,10 +106,15 @@ class V20Client:
         except TimeoutError:
             raise TryAgain(f"3CX did not answer {what} within {self._timeout_s:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise TryAgain(
-                f"3CX can't be reached: {str(error) or type(error).__name__}",
-                cure="check [pbx] url, name resolution, the firewall, and [pbx] ca_file",
-            ) from error
+            raise unreachable(error) from error
         if not 200 <= response.status_code < 300:
             raise v20.error(method, what, response.status_code, bytes(answer))
         return bytes(answer)
+
+
+def unreachable(error: Exception) -> LinkError:
+    """3CX can't be connected to."""
+    return TryAgain(
+        f"3CX can't be reached: {str(error) or type(error).__name__}",
+        cure="check [pbx] url, name resolution, the firewall, and [pbx] ca_file",
+    )

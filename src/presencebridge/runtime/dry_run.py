@@ -1,11 +1,11 @@
 """Both sides as they are, except that nothing is written: `run --dry-run` decides and tells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from presencebridge.core.model import Presence
-from presencebridge.runtime.ports import Legs, Pbx, PresenceRead, StatusChange, Teams
+from presencebridge.runtime.ports import PresenceRead, StatusChange, Statuses, Teams
 
 
 class DryTeams:
@@ -30,19 +30,22 @@ class _Change(msgspec.Struct, frozen=True):
     wrote: bool
 
 
-class DryPbx:
+class DryStatuses:
     """Reads 3CX; takes writes as done, and shows what it would have written until somebody changes it."""
 
-    def __init__(self, pbx: Pbx) -> None:
-        self._pbx = pbx
+    def __init__(self, statuses: Statuses) -> None:
+        self._statuses = statuses
         self._pretended: dict[str, tuple[str, str]] = {}
         """What a status really was when we would have changed it, and to what."""
 
-    async def legs(self) -> Legs:
-        return await self._pbx.legs()
+    async def all_statuses(self) -> Mapping[str, str]:
+        really = await self._statuses.all_statuses()
+        return {extension: self._shown(extension, status) for extension, status in really.items()}
 
     async def status(self, extension: str) -> str:
-        really = await self._pbx.status(extension)
+        return self._shown(extension, await self._statuses.status(extension))
+
+    def _shown(self, extension: str, really: str) -> str:
         was, pretended = self._pretended.get(extension, ("", ""))
         if really == was:
             return pretended
@@ -53,5 +56,5 @@ class DryPbx:
         before = await self.status(extension)
         if before not in expected:
             return _Change(before, before, wrote=False)
-        self._pretended[extension] = (await self._pbx.status(extension), wanted)
+        self._pretended[extension] = (await self._statuses.status(extension), wanted)
         return _Change(before, wanted, wrote=True)

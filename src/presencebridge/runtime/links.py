@@ -37,10 +37,27 @@ class Link:
     def __init__(self, name: str, now: Callable[[], float]) -> None:
         self._now = now
         self.report = LinkReport(name, LinkState.STARTING, "not tried yet", "", now())
+        self._notes: dict[str, tuple[str, str]] = {}
         self.on_change: Callable[[LinkReport], None] = lambda _report: None
 
     def connected(self) -> None:
-        self._become(LinkState.CONNECTED)
+        """It works, as far as nothing that was noted is against it."""
+        if not self._notes:
+            self._become(LinkState.CONNECTED)
+            return
+        reasons, cures = zip(*self._notes.values(), strict=True)
+        self._become(LinkState.DEGRADED, "; ".join(reasons), "; ".join(filter(None, cures)))
+
+    def note(self, about: str, what: str, cure: str = "") -> None:
+        """Something about the link does not work although it is up; an empty text when it works again."""
+        if what:
+            self._notes[about] = (what, cure)
+        elif about not in self._notes:
+            return
+        else:
+            del self._notes[about]
+        if self.is_up:
+            self.connected()
 
     def degraded(self, reason: str, cure: str = "") -> None:
         self._become(LinkState.DEGRADED, reason, cure)

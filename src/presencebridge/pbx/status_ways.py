@@ -1,0 +1,66 @@
+"""I/O: several ways to set a status, since not every 3CX carries out every one of them."""
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from presencebridge import metrics
+from presencebridge.errors import LinkError
+from presencebridge.pbx.answers import StatusChange
+
+
+class _Statuses(Protocol):
+    async def all_statuses(self) -> dict[str, str]: ...
+    async def status(self, extension: str) -> str: ...
+    async def change_status(self, extension: str, expected: tuple[str, ...], wanted: str) -> StatusChange: ...
+
+
+class _Changes(Protocol):
+    async def change_status(self, extension: str, expected: tuple[str, ...], wanted: str) -> StatusChange: ...
+
+
+class StatusWays:
+    """Reads statuses in one way, and sets them by the first way that 3CX really carries out.
+
+    The way that worked last is tried first from then on. `on_way` is called when a change was accepted and
+    ignored (True) or carried out (False), with the name of the way.
+    """
+
+    def __init__(self, reads: _Statuses, ways: Mapping[str, _Changes]) -> None:
+        self._reads = reads
+        self._ways = dict(ways)
+        self.on_way: Callable[[str, bool], None] = lambda _name, _ignored: None
+
+    async def all_statuses(self) -> dict[str, str]:
+        """Raises `LinkError`."""
+        return await self._reads.all_statuses()
+
+    async def status(self, extension: str) -> str:
+        """Raises `LinkError`."""
+        return await self._reads.status(extension)
+
+    async def change_status(self, extension: str, expected: tuple[str, ...], wanted: str) -> StatusChange:
+        """Compare and set, by one way after another until one works. Raises `LinkError` if none does."""
+        ignored: StatusChange | None = None
+        failed: LinkError | None = None
+        for name, way in list(self._ways.items()):
+            try:
+                change = await way.change_status(extension, expected, wanted)
+            except LinkError as error:
+                failed = failed or error
+                continue
+            was_ignored = change.wrote and change.after == change.before
+            if change.wrote:
+                self.on_way(name, was_ignored)
+            if not was_ignored:
+                self._first(name)
+                return change
+            metrics.STATUS_IGNORED.labels(name).inc()
+            ignored = change
+        if failed is not None:
+            raise failed
+        assert ignored is not None  # noqa: S101 - there is at least one way, and it failed or was ignored
+        return ignored
+
+    def _first(self, name: str) -> None:
+        if next(iter(self._ways)) != name:
+            self._ways = {name: self._ways.pop(name), **self._ways}

@@ -1,0 +1,119 @@
+"""Reads calls from 3CX: at short intervals, or as they are told, and then the whole of them now and then."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+from presencebridge import metrics
+from presencebridge.core.events import AnyEvent, LegsSeen, PbxLost
+from presencebridge.core.model import LegState
+from presencebridge.errors import LinkError
+from presencebridge.runtime.links import Link
+from presencebridge.runtime.people import Member, People
+from presencebridge.runtime.ports import CallFeed, Calls, Clock, Legs
+
+_NOT_MONITORED: Final = (
+    "extension {extension}: its calls can't be seen (add it to the extensions to monitor of the API client, "
+    "in 3CX under Integrations > API)"
+)
+_SOONEST_S: Final = 0.5
+"""After a whole read, before the next one that a feed asks for."""
+_WHOLE_EVERY_S: Final = 30.0
+"""How often all calls are read while a feed tells of them: what it did not tell lasts for no longer."""
+
+
+class CallsReader:
+    """3CX is asked one thing after another, so it is never asked more than it answers."""
+
+    def __init__(
+        self,
+        people: People,
+        calls: Calls,
+        feed: CallFeed | None,
+        link: Link,
+        clock: Clock,
+        poll_every_s: float,
+    ) -> None:
+        self._people = people
+        self._calls = calls
+        self._feed = feed
+        self._link = link
+        self._clock = clock
+        self._poll_every_s = poll_every_s
+        self._told: dict[str, tuple[LegState, ...]] = {}
+        """What each person was last told; nothing since the start, or since the link was lost."""
+        self._wanted = asyncio.Event()
+        self.is_up = asyncio.Event()
+        self.was_lost = asyncio.Event()
+        """Set when the link is lost; whoever has acted on it clears it."""
+        self.beat_at = clock.now()
+        """When the last round began: the sign of life."""
+        self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
+        if feed is not None:
+            feed.on_legs = self._fed
+            feed.on_gap = self._wanted.set
+
+    async def run(self) -> None:
+        """Read, and follow the feed, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            if self._feed is not None:
+                tasks.create_task(self._feed.run(), name="feed of calls")
+            while True:
+                self._wanted.clear()
+                begun = self.beat_at = self._clock.now()
+                await self._read()
+                await self._rest(begun)
+
+    async def _rest(self, begun: float) -> None:
+        """Until the next round. A feed that asks for one gets it soon, and never in a storm."""
+        is_live = self._feed is not None and self._feed.is_live and self.is_up.is_set()
+        latest = begun + (_WHOLE_EVERY_S if is_live else self._poll_every_s)
+        soonest = begun + min(_SOONEST_S, self._poll_every_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, latest - self._clock.now())):
+                await self._wanted.wait()
+                await asyncio.sleep(max(0.0, soonest - self._clock.now()))
+
+    async def _read(self) -> None:
+        try:
+            legs = await self._calls.legs()
+        except LinkError as error:
+            metrics.READS.labels("3cx", type(error).__name__).inc()
+            self._lost(error)
+        else:
+            metrics.READS.labels("3cx", "done").inc()
+            metrics.LAST_SEEN.labels("3cx").set(self._clock.now())
+            self._link.connected()
+            self.is_up.set()
+            for member in self._people:
+                self._found(member, legs)
+
+    def _found(self, member: Member, legs: Legs) -> None:
+        key = member.key
+        trouble = legs.unreadable.get(key, "")
+        if legs.visible is not None and key not in legs.visible:
+            trouble = _NOT_MONITORED.format(extension=key)
+        member.trouble("3cx calls", trouble)
+        if not trouble:
+            self._tell(member, legs.by_extension.get(key, ()))
+
+    def _fed(self, extension: str, legs: tuple[LegState, ...]) -> None:
+        if extension in self._people and self.is_up.is_set():
+            metrics.LAST_SEEN.labels("3cx").set(self._clock.now())
+            self._tell(self._people[extension], legs)
+
+    def _tell(self, member: Member, legs: tuple[LegState, ...]) -> None:
+        if self._told.get(member.key) != legs:
+            self._told[member.key] = legs
+            self.on_seen(member, LegsSeen(legs))
+
+    def _lost(self, error: LinkError) -> None:
+        self._link.failed(error)
+        if not self.is_up.is_set():
+            return
+        self.is_up.clear()
+        self.was_lost.set()
+        self._told.clear()  # everybody is told and looked at anew when the link is back
+        for member in self._people:
+            self.on_seen(member, PbxLost())

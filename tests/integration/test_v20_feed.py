@@ -1,0 +1,176 @@
+"""Calls on V20 by its websocket: the emulator and our client, in virtual time."""
+
+import asyncio
+
+import pytest
+from v20_kit import office
+
+from presencebridge.core.events import LegsSeen
+from presencebridge.core.model import LegState
+from presencebridge.runtime.links import LinkState
+
+pytestmark = pytest.mark.looptime
+
+C, R = LegState.CONNECTED, LegState.RINGING
+
+
+async def test_a_call_is_told_at_once_and_so_is_its_end():
+    async with office() as site:
+        assert site.calls.is_live
+        assert site.link.report.state is LinkState.CONNECTED
+        assert [site.legs(key) for key in ("101", "102", "103")] == [(), (), ()]
+        await site.play("DELETE", "/requests")
+        begun = site.clock.now()
+        call = await site.call("101")
+        await asyncio.sleep(0.01)
+        assert site.legs("101") == (C,)
+        await site.play("DELETE", f"/calls/{call}")
+        await asyncio.sleep(0.01)
+        assert site.legs("101") == ()
+        assert site.clock.now() - begun < 0.1
+        assert await site.asked() == ["GET /callcontrol/101/participants"], "more was asked than is needed"
+
+
+async def test_several_participants_of_a_ringing_extension_are_read_together_and_are_one_call():
+    async with office() as site:
+        await site.play("DELETE", "/requests")
+        call = await site.call("101", "Ringing")
+        await asyncio.sleep(0.01)
+        assert site.legs("101") == (R, R, R)
+        assert len(await site.asked()) <= 2
+        await site.play("PUT", f"/calls/{call}/legs/101", {"state": "Connected"})
+        await asyncio.sleep(0.01)
+        assert site.legs("101") == (C,)
+
+
+async def test_while_the_socket_is_up_everything_is_read_now_and_then_only():
+    async with office() as site:
+        await asyncio.sleep(300)
+        assert 8 <= len(await site.asked("/callcontrol")) - len(await site.asked("/ws")) <= 13
+
+
+async def test_a_call_that_begins_or_ends_while_the_socket_is_cut_is_not_missed():
+    async with office() as site:
+        over = await site.call("101")
+        await asyncio.sleep(1)
+        await site.play("POST", "/faults", {"refuse_sockets": True})
+        await site.play("POST", "/socket/drop", {})
+        await asyncio.sleep(5)
+        assert not site.calls.is_live
+        assert site.link.report.state is LinkState.DEGRADED
+        assert "polled" in site.link.report.reason
+        await site.play("DELETE", f"/calls/{over}")
+        await site.call("102")
+        await asyncio.sleep(2.1)
+        assert (site.legs("101"), site.legs("102")) == ((), (C,)), "without a socket calls are polled"
+        await site.play("DELETE", "/faults")
+        await asyncio.sleep(60)
+        assert site.calls.is_live
+        assert site.link.report.state is LinkState.CONNECTED
+
+
+async def test_what_happened_between_two_sockets_is_found_at_once():
+    async with office() as site:
+        call = await site.call("101")
+        await asyncio.sleep(1)
+        await site.play("POST", "/socket/drop", {})
+        await site.play("DELETE", f"/calls/{call}")
+        await asyncio.sleep(4)
+        assert site.legs("101") == ()
+
+
+async def test_a_socket_that_tells_nothing_is_found_and_replaced():
+    async with office() as site:
+        await site.play("POST", "/faults", {"drop_events": 1.0})
+        await site.call("101")
+        await asyncio.sleep(31)
+        assert site.legs("101") == (C,), "the whole read finds it"
+        opened = len(await site.asked("/ws"))
+        await asyncio.sleep(65)
+        assert len(await site.asked("/ws")) == opened + 1
+        await site.play("DELETE", "/faults")
+        await asyncio.sleep(200)
+        assert len(await site.asked("/ws")) == opened + 1, "a socket that tells is kept"
+
+
+async def test_doubled_and_late_events_change_nothing():
+    async with office() as site:
+        await site.play("POST", "/faults", {"duplicate_events": 1.0, "event_delay_s": 3})
+        call = await site.call("101")
+        await site.play("DELETE", f"/calls/{call}")
+        await asyncio.sleep(10)
+        assert site.legs("101") == ()
+
+
+async def test_a_new_token_means_a_new_socket_and_nothing_is_missed():
+    async with office() as site:
+        await site.play("POST", "/faults", {"token_life_s": 100, "sockets_end_with_token": True})
+        await site.play("DELETE", "/tokens")
+        call = None
+        for _ in range(40):
+            call = await site.call("101")
+            await asyncio.sleep(8)
+            assert site.legs("101") == (C,)
+            await site.play("DELETE", f"/calls/{call}")
+            await asyncio.sleep(8)
+            assert site.legs("101") == ()
+        assert len(await site.asked("/ws")) >= 8
+        assert len(await site.asked("/connect/token")) <= 12
+
+
+async def test_a_token_that_was_killed_is_replaced_once_for_everybody():
+    async with office() as site:
+        await asyncio.sleep(20)
+        await site.play("DELETE", "/requests")
+        await site.play("DELETE", "/tokens")
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(10):
+                tasks.create_task(site.client.ask("GET", "/callcontrol"))
+        assert len(await site.asked("/connect/token")) == 1
+
+
+async def test_an_extension_that_is_not_monitored_is_in_trouble_and_later_not():
+    async with office() as site:
+        await site.play("PUT", "/monitored", ["101", "102"])
+        await asyncio.sleep(31)
+        assert "extensions to monitor" in site.people["103"].troubles["3cx calls"]
+        await site.play("PUT", "/monitored", None)
+        await asyncio.sleep(31)
+        assert "3cx calls" not in site.people["103"].troubles
+
+
+async def test_without_call_control_active_calls_take_its_place_until_it_is_there():
+    async with office(running=False) as site:
+        await site.play("POST", "/faults", {"status": {"code": 403, "path": "/callcontrol"}})
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(site.reader.run())
+            call = await site.call("101")
+            await asyncio.sleep(3)
+            assert site.legs("101") == (C,)
+            assert site.link.report.state is LinkState.DEGRADED
+            assert "list of active calls" in site.link.report.reason
+            assert "Call Control API Access" in site.link.report.cure
+            await site.play("DELETE", f"/calls/{call}")
+            await asyncio.sleep(3)
+            assert site.legs("101") == ()
+            await site.play("DELETE", "/faults")
+            await asyncio.sleep(620)
+            assert site.calls.is_live
+            assert site.link.report.state is LinkState.CONNECTED
+            running.cancel()
+
+
+async def test_an_answer_that_is_overtaken_by_a_removal_brings_nothing_back():
+    async with office() as site:
+        call = await site.call("101")
+        await asyncio.sleep(1)
+        # The answer of this read takes a second; the call ends meanwhile.
+        await site.play("POST", "/faults", {"latency_s": 1.0})
+        reading = asyncio.ensure_future(site.calls.legs())
+        await asyncio.sleep(0.5)
+        await site.play("DELETE", f"/calls/{call}")
+        await reading
+        assert site.calls.on_legs
+        await asyncio.sleep(0.1)
+        assert site.legs("101") == ()
+        assert [event for key, event in site.seen if key == "101"][-1] == LegsSeen(())
