@@ -1,6 +1,7 @@
 """What the documents name is what the program has."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import msgspec
@@ -18,13 +19,21 @@ README = (ROOT / "README.md").read_text("utf-8")
 
 @pytest.mark.parametrize(
     "section",
-    [config.Teams, config.Webhook, config.Pbx, config.People, config.Person, config.PolicySection],
+    [
+        config.Teams,
+        config.Webhook,
+        config.Pbx,
+        config.PbxBridge,
+        config.People,
+        config.Person,
+        config.PolicySection,
+    ],
 )
 def test_every_word_of_the_config_is_documented(section: type[msgspec.Struct]) -> None:
     for field in msgspec.structs.fields(section):
         if not isinstance(field.type, type) or not issubclass(field.type, msgspec.Struct):
             word = field.name
-            assert f"`{word}`" in CONFIG or f"[policy.{word}]" in CONFIG or word == "webhook", word
+            assert f"`{word}`" in CONFIG or f".{word}]" in CONFIG, word
 
 
 def test_every_default_in_the_document_is_the_real_one() -> None:
@@ -32,16 +41,17 @@ def test_every_default_in_the_document_is_the_real_one() -> None:
         "## [teams]": config.Teams,
         "## [teams.webhook]": config.Webhook,
         "## [pbx]": config.Pbx,
+        "## [pbx.bridge]": config.PbxBridge,
         "## [policy]": config.PolicySection,
     }
     for title, section in sections.items():
         text = CONFIG.partition(f"{title}\n")[2].partition("\n## ")[0]
-        defaults = {field.name: field.default for field in msgspec.structs.fields(section)}
+        fields = {field.name: field for field in msgspec.structs.fields(section)}
         for word, default in re.findall(r"^\| `(\w+)` \| `?([^|`]+)`? \|", text, re.MULTILINE):
-            shown = default.strip().strip('"')
-            if word not in PRESETS and shown and shown not in ("by cloud", '["default"]'):
-                real = defaults[word]
-                assert str(real).lower() == shown or float(shown) == real, word
+            shown = default.strip()
+            if word not in PRESETS and shown and not shown.startswith("by "):
+                told = msgspec.convert(tomllib.loads(f"x = {shown}")["x"], fields[word].type)
+                assert told == fields[word].default, word
 
 
 def test_every_metric_is_documented() -> None:
@@ -53,19 +63,36 @@ def test_every_metric_is_documented() -> None:
     assert documented == real
 
 
-def test_the_config_of_the_readme_passes_the_check(tmp_path: Path) -> None:
-    whole, v20, webhook = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    for file in ("app.pem", "pbx-key"):
+def blocks(text: str) -> list[str]:
+    return re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    for file in ("app.pem", "pbx-key", "bridge-key"):
         (tmp_path / file).write_text("not read by the check")
-    site = tmp_path / "site.toml"
+    return tmp_path / "site.toml"
+
+
+def test_the_config_of_the_readme_passes_the_check(site: Path) -> None:
+    whole, webhook = blocks(README)
     site.write_text(whole)
     assert config.load(site).policy.manual_wins is True
     section = webhook[webhook.index("[teams.webhook]") :]
     site.write_text(whole.replace('delivery = "poll"', 'delivery = "webhook"') + section)
     assert config.load(site).teams.webhook is not None
+
+
+def test_the_configs_of_the_page_about_v20_pass_the_check(site: Path) -> None:
+    whole = blocks(README)[0]
     begin, end = whole.index("[pbx]"), whole.index("[[person]]")
-    site.write_text(whole[:begin] + v20 + whole[end:])
-    assert config.load(site).pbx.kind == "3cx-v20"
+    plain, bridge, people = blocks((ROOT / "docs" / "3cx-v20.md").read_text("utf-8"))
+    for pbx in (plain, bridge):
+        site.write_text(whole[:begin] + pbx + whole[end:])
+        assert config.load(site).pbx.kind == "3cx-v20"
+    assert config.load(site).pbx.status_via == ("xapi", "bridge")
+    site.write_text(whole + people)
+    assert config.load(site).people.match == "email"
 
 
 def test_the_world_and_the_config_to_try_things_go_together(tmp_path: Path) -> None:

@@ -32,11 +32,14 @@ class Gate(ABC):
         faults = self._faults()
         if faults.latency_s:
             await asyncio.sleep(faults.latency_s)
+        if self._cuts(entry.path):
+            await _cut_off(send)
+            return
         if strikes(faults, "hang", entry.path):
             await _until_gone(receive)
             return
         if refuse := refusing(faults, entry.path):
-            entry.status = refuse.code
+            entry.status, entry.answered = refuse.code, self._clock.base()
             await self._refuse(refuse, scope, send)
             return
         is_cut = strikes(faults, "drop_after_write", entry.path)
@@ -45,16 +48,16 @@ class Gate(ABC):
             if is_cut:
                 return
             if message["type"] == "http.response.start":
-                entry.status = message["status"]
+                entry.status, entry.answered = message["status"], self._clock.base()
             await send(message)
 
         await self._app(scope, _replayed(body, receive), passed_on)
         if is_cut:
-            if not cut(send):
-                # In process, the client is told what it would be told on a wire.
-                raise httpx2.RemoteProtocolError("Server disconnected without sending a response.")
-            # The server has to notice before this returns, or it would answer 500 into the void and log it.
-            await asyncio.sleep(0.01)
+            await _cut_off(send)
+
+    def _cuts(self, path: str) -> bool:  # noqa: ARG002 - for those who refuse connections
+        """Whether this request's connection is cut before anything is done."""
+        return False
 
     def _unpacked(self, scope: Scope, body: bytes) -> bytes:  # noqa: ARG002 - for those who unpack
         """The body as the API is to read it."""
@@ -75,6 +78,14 @@ def cut(send: Send) -> bool:
         return False
     transport.abort()
     return True
+
+
+async def _cut_off(send: Send) -> None:
+    if not cut(send):
+        # In process, the client is told what it would be told on a wire.
+        raise httpx2.RemoteProtocolError("Server disconnected without sending a response.")
+    # The server has to notice before this returns, or it would answer 500 into the void and log it.
+    await asyncio.sleep(0.01)
 
 
 async def _body(receive: Receive) -> bytes:

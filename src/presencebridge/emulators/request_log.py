@@ -14,7 +14,10 @@ FormReader = Callable[[str, bytes], dict[str, str] | None]
 
 
 class Seen(msgspec.Struct):
-    """One request as the control port shows it. `status` stays null where no answer was given."""
+    """One request as the control port shows it. `status` stays null where no answer was given.
+
+    `time` is when it had arrived, `answered` when its answer left.
+    """
 
     index: int
     method: str
@@ -22,6 +25,7 @@ class Seen(msgspec.Struct):
     body: Any
     time: float
     status: int | None = None
+    answered: float | None = None
 
 
 class RequestLog:

@@ -20,7 +20,7 @@ from presencebridge.pbx.answers import PbxUser
 T = TypeVar("T")
 
 TOKEN_PATH: Final = "/connect/token"  # noqa: S105 - a path
-NAMES_PATH: Final = "/xapi/v1/Defs/Pbx.GetSystemParameters()?$select=Custom1Name,Custom2Name"
+NAMES_PATH: Final = "/xapi/v1/Defs/Pbx.GetSystemParameters()"
 OWN_SYNC_PATH: Final = "/xapi/v1/Microsoft365Integration?$select=AdUsers"
 
 PAGE: Final = 100
