@@ -1,12 +1,15 @@
 """Calls on V20 by its websocket: the emulator and our client, in virtual time."""
 
 import asyncio
+import json
 
 import pytest
 from v20_kit import office
 
 from presencebridge.core.events import LegsSeen
 from presencebridge.core.model import LegState
+from presencebridge.errors import Refused
+from presencebridge.pbx.v20_feed import V20Calls
 from presencebridge.runtime.links import LinkState
 
 pytestmark = pytest.mark.looptime
@@ -174,3 +177,116 @@ async def test_an_answer_that_is_overtaken_by_a_removal_brings_nothing_back():
         await asyncio.sleep(0.1)
         assert site.legs("101") == ()
         assert [event for key, event in site.seen if key == "101"][-1] == LegsSeen(())
+
+
+class SlowClient:
+    """Answers a second later with what was so when it was asked."""
+
+    def __init__(self) -> None:
+        self.status = "Dialing"
+
+    async def token(self, refused: str = "") -> str:
+        return "token"
+
+    async def replaced(self, _token: str) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def ask(self, _method: str, _path: str) -> bytes:
+        body = json.dumps([{"id": 1, "status": self.status}]).encode()
+        await asyncio.sleep(1)
+        return body
+
+
+async def test_an_extension_that_changes_while_it_is_read_is_read_again():
+    client, seen = SlowClient(), []
+    events = asyncio.Queue()
+
+    async def dial(_token: str) -> Script:
+        return Script(events=events)
+
+    calls = V20Calls(client, dial, lambda _dn: True, asyncio.get_running_loop().time)
+    calls.on_legs = lambda _extension, legs: seen.append(legs)
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(calls.run())
+        events.put_nowait(1)
+        await asyncio.sleep(0.5)
+        client.status = "Connected"
+        events.put_nowait(2)
+        await asyncio.sleep(3)
+        running.cancel()
+    assert seen == [(LegState.DIALING,), (C,)]
+
+
+async def test_a_read_of_an_extension_that_fails_is_made_up_for_at_once():
+    async with office() as site:
+        await site.play("POST", "/faults", {"status": {"code": 503, "count": 1, "path": "/participants"}})
+        await site.call("101")
+        await asyncio.sleep(2)
+        assert site.legs("101") == (C,)
+
+
+async def test_what_changed_between_two_sockets_is_not_held_against_the_new_one():
+    async with office() as site:
+        await site.call("101")
+        await asyncio.sleep(1)
+        await site.play("POST", "/socket/drop", {})
+        await site.call("102")
+        await asyncio.sleep(100)
+        assert len(await site.asked("/ws")) == 2
+
+
+async def test_while_reads_fail_they_are_tried_as_often_as_without_a_socket():
+    async with office() as site:
+        await site.play("POST", "/faults", {"status": {"code": 503, "path": "/callcontrol"}})
+        await asyncio.sleep(31)
+        assert site.link.report.state is LinkState.DOWN
+        assert site.calls.is_live
+        await site.play("DELETE", "/requests")
+        await asyncio.sleep(20)
+        assert 8 <= len(await site.asked("/callcontrol")) <= 12
+        await site.play("DELETE", "/faults")
+        await asyncio.sleep(2.1)
+        assert site.link.report.state is LinkState.CONNECTED
+
+
+async def test_a_token_that_is_refused_although_it_is_new_is_not_asked_for_again_and_again():
+    async with office(running=False) as site:
+        await site.play("POST", "/faults", {"status": {"code": 401, "path": "/callcontrol"}})
+        for _ in range(20):
+            with pytest.raises(Refused):
+                await site.client.ask("GET", "/callcontrol")
+            await asyncio.sleep(1)
+        assert len(await site.asked("/connect/token")) <= 3
+
+
+class Script:
+    """A socket with an event about 101 for each number that it is given."""
+
+    def __init__(self, *sequences: int, events: asyncio.Queue[int] | None = None) -> None:
+        self.left: asyncio.Queue[int] = events or asyncio.Queue()
+        for number in sequences:
+            self.left.put_nowait(number)
+
+    async def recv(self) -> str:
+        event = {"event_type": 0, "entity": "/callcontrol/101", "attached_data": None}
+        return json.dumps({"sequence": await self.left.get(), "event": event})
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("sequences", "gaps"), [((5, 6, 7), 0), ((5, 7, 8), 1), ((5, 6, 1), 1)])
+async def test_a_gap_in_the_numbers_of_events_means_that_everything_is_read(sequences, gaps):
+    async with office(running=False) as site:
+
+        async def dial(_token: str) -> Script:
+            return Script(*sequences)
+
+        calls = V20Calls(site.client, dial, site.people.__contains__, site.clock.now)
+        asked: list[float] = []
+        calls.on_gap = lambda: asked.append(site.clock.now())
+        async with asyncio.TaskGroup() as tasks:
+            running = tasks.create_task(calls.run())
+            await asyncio.sleep(1)
+            running.cancel()
+        assert len(asked) == 1 + gaps, "once for the connection, and once for each gap"

@@ -1,5 +1,6 @@
-"""Statuses on V20: by the XAPI against the emulator, and by another way where that is ignored; virtual time."""
+"""Statuses on V20: by the XAPI against the emulator, and by another way where that is ignored."""
 
+import httpx2
 import pytest
 from msgspec.structs import replace
 from v20_kit import WORLD, office
@@ -8,6 +9,7 @@ from presencebridge.emulators.world import Extension
 from presencebridge.errors import Gone, Malformed, TryAgain
 from presencebridge.pbx.answers import StatusChange
 from presencebridge.pbx.status_ways import StatusWays
+from presencebridge.pbx.status_web_api_client import StatusWebApiClient
 from presencebridge.pbx.v20_statuses import V20Statuses
 
 pytestmark = pytest.mark.looptime
@@ -102,6 +104,25 @@ async def test_where_the_first_way_is_ignored_the_second_is_taken_and_kept():
     bridge.does, xapi.does = "fails", "works"
     assert (await both.change_status("101", ("Available",), "Away")).after == "Away"
     assert told[-1] == ("xapi", False)
+
+
+async def test_a_bridge_on_the_same_pbx_does_what_the_xapi_ignores():
+    async with office(running=False) as site:
+        await site.play("POST", "/faults", {"patch_profile": "ignored"})
+        user = site.emulator.pbx.users[1]
+
+        def bridge(request: httpx2.Request) -> httpx2.Response:
+            if request.url.path.endswith("/profile/away"):
+                user["CurrentProfileName"] = "Away"
+            return httpx2.Response(200, json={"message": user["CurrentProfileName"], "status": "OK"})
+
+        http = httpx2.AsyncClient(transport=httpx2.MockTransport(bridge), base_url="http://pbx:8889")
+        xapi = statuses(site)
+        both = StatusWays(xapi, {"xapi": xapi, "bridge": StatusWebApiClient(http, "", 5)})
+        change = await both.change_status("101", ("Available",), "Away")
+        assert change == StatusChange("Available", "Away", wrote=True)
+        assert await both.status("101") == "Away"
+        assert (await both.all_statuses())["101"] == "Away"
 
 
 async def test_where_no_way_works_the_failure_is_told_before_what_was_ignored():

@@ -1,4 +1,4 @@
-"""Who is looked up in Entra, and who watches them, without a network."""
+"""Whom the watchers watch, and what the page tells of who is who, without a network."""
 
 import asyncio
 from pathlib import Path
@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from presencebridge import app
 from presencebridge.app import Service
 from presencebridge.config import load
-from presencebridge.graph.wire import User
+from presencebridge.errors import Refused
+from presencebridge.runtime.matching import How, Left, Matching, Reason, Served
+from presencebridge.runtime.people import Member
 
 CONFIG = """
 [teams]
@@ -36,53 +37,118 @@ dir = "state"
 """
 
 
-class Directory:
-    def __init__(self, found: dict[str, User]) -> None:
-        self.found = found
-        self.asked = asyncio.Event()
-        self.times = 0
-
-    async def find(self, _names: object) -> dict[str, User]:
-        self.times += 1
-        if self.times == 4:
-            self.asked.set()
-        return self.found
-
-
 class Watcher:
-    runs = 0
+    """Notes whom it was told to watch, and how often it was set to work."""
 
-    def watch(self, *_: object) -> None:
-        """Whom, does not matter."""
+    def __init__(self) -> None:
+        self.told: list[tuple[str, ...]] = []
+        self.runs = 0
+
+    def watch(self, ids: tuple[str, ...], _url: str) -> None:
+        self.told.append(ids)
 
     async def run(self) -> None:
         self.runs += 1
         await asyncio.Event().wait()
 
 
-async def looked_up(folder: Path, found: dict[str, User], monkeypatch: pytest.MonkeyPatch) -> tuple:
-    monkeypatch.setattr(app, "_LOOK_UP_AGAIN_S", 0.01)
-    (folder / "site.toml").write_text(CONFIG)
-    (folder / "secret").write_text("x")
-    service, watcher, directory = Service(load(folder / "site.toml")), Watcher(), Directory(found)
-    service._watchers["default"] = watcher  # type: ignore[assignment]
-    service._reader = SimpleNamespace(want_all=lambda: None)  # type: ignore[assignment]
-    task = asyncio.create_task(service._identify(directory))  # type: ignore[arg-type]
-    await directory.asked.wait()
-    task.cancel()
-    await asyncio.wait([task])
-    return service, watcher
+class Pace:
+    def __init__(self) -> None:
+        self.every_s = 0.0
+
+    def read_all_every(self, seconds: float) -> None:
+        self.every_s = seconds
 
 
-async def test_a_watcher_is_set_to_work_once_though_nobody_is_found(tmp_path, monkeypatch):
-    _, watcher = await looked_up(tmp_path, {}, monkeypatch)
-    assert watcher.runs == 1
+@pytest.fixture
+def service(tmp_path: Path) -> Service:
+    (tmp_path / "site.toml").write_text(CONFIG)
+    (tmp_path / "secret").write_text("x")
+    made = Service(load(tmp_path / "site.toml"))
+    made._watchers = {"default": Watcher()}  # type: ignore[dict-item]
+    made._reader = Pace()  # type: ignore[assignment]
+    made.links.named("subscription default").connected()
+    return made
 
 
-async def test_one_teams_user_belongs_to_one_extension_whatever_the_names(tmp_path, monkeypatch):
-    ann = User("ID-1", "user1@example.org", "ann@example.org", "Ann")
-    found = {"user1@example.org": ann, "ann@example.org": ann}
-    service, _ = await looked_up(tmp_path, found, monkeypatch)
-    assert service.people["101"].user == "id-1"
-    assert service.people["102"].user is None
-    assert "belongs to 101" in service.people["102"].troubles["teams"]
+def join(service: Service, number: int) -> Member:
+    member = Member(str(number), f"u{number}@x", service.people["101"].policy, f"id-{number}", "", {})
+    service.people.add(member)
+    return member
+
+
+async def test_a_watcher_is_set_to_work_once_and_not_before_it_is_known_whom_to_watch(service):
+    watcher = service._watchers["default"]
+    async with asyncio.TaskGroup() as tasks:
+        keeping = tasks.create_task(service._keep_subscriptions())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert watcher.runs == 0
+        for _ in range(3):
+            service._watch()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        assert watcher.runs == 1
+        keeping.cancel()
+
+
+def test_watchers_follow_who_comes_and_goes(service):
+    watcher = service._watchers["default"]
+    ann, ben = join(service, 201), join(service, 202)
+    service._watch()
+    service.people.remove(ann)
+    service._watch()
+    assert watcher.told == [("id-201", "id-202"), ("id-202",)]
+    assert service._watched.people == {"id-202"}
+    assert service.people.find("id-202") is ben
+
+
+def test_whom_no_watcher_has_room_for_is_polled_and_told(service):
+    service._directory = SimpleNamespace(matching=Matching(), looked_at=None, trouble=None, in_full=True)
+    for number in range(200, 200 + 650):
+        join(service, number)
+    service._watch()
+    assert service._reader.every_s == 300
+    assert service.matching().notes == []
+    extra = join(service, 900)
+    service._watch()
+    assert len(service._watchers["default"].told[-1]) == 650
+    assert service._reader.every_s == 5
+    (note,) = service.matching().notes
+    assert note.what.startswith("1 people more")
+    service.people.remove(extra)
+    service._watch()
+    assert service._reader.every_s == 300
+
+
+def test_the_report_tells_who_is_who_and_why_not(service):
+    served = (
+        Served("101", "ann@x", "id-1", "Ann", How.ADDRESS),
+        Served("102", "ben@x", None, "", How.BY_HAND),
+        Served("103", "carl@x", "id-3", "Carl", How.FURTHER),
+    )
+    left = (
+        Left("102", "", "ben@x", Reason.NAME_UNKNOWN),
+        Left("104", "Dora", "d@x", Reason.SHARED, ("105",)),
+    )
+    service._directory = SimpleNamespace(
+        matching=Matching(served, left, ("925",)),
+        looked_at=1_000_000.0,
+        trouble=Refused("GET users: 403", cure="give it the right"),
+        in_full=False,
+    )
+    told = service.matching()
+    assert [(one.extension, one.by) for one in told.matched] == [
+        ("101", "address"),
+        ("103", "further address"),
+    ]
+    assert [(one.extension, one.reason, one.double) for one in told.left] == [
+        ("102", "name_unknown", False),
+        ("104", "shared", True),
+    ]
+    assert "extension 105" in told.left[1].why
+    assert told.left[1].cure
+    assert told.looked_at == "1970-01-12T13:46:40Z"
+    assert told.trouble is not None
+    assert told.trouble.cure == "give it the right"
+    assert [note.what.split()[0] for note in told.notes] == ["exclude", "Entra"]
