@@ -1,5 +1,8 @@
 """Token endpoint, XAPI and Call Control of the V20 emulator, in process."""
 
+from urllib.parse import quote
+
+import httpx2
 import jwt
 import pytest
 from v20_bench import FORM, bench
@@ -198,6 +201,9 @@ async def test_filters(text: str, numbers: str):
         {"$orderby": "Number up"},
         {"$expand": "Nothing"},
         {"$expand": "Groups("},
+        {"$expand": "Groups($expand=Nothing)"},
+        {"$expand": "Groups)x("},
+        {"$expand": "Groups($filter=Name eq 'x)"},
         {"$apply": "x"},
     ],
 )
@@ -315,6 +321,23 @@ async def test_somebody_else_sets_a_status_and_an_override_hides_it():
         assert (await b.get("/xapi/v1/Users(1)"))["CurrentProfileName"] == "Away"
 
 
+async def test_what_is_expanded_has_options_of_its_own():
+    async with bench() as b:
+        await b.sign_in()
+        nested = "Groups($select=GroupId,Name;$expand=Rights($select=RoleName))"
+        profiles = (
+            "ForwardingProfiles($filter=contains(Name,'Custom');$orderby=Name desc;$top=1;$select=Name)"
+        )
+        query = {"$select": "Number", "$expand": f"{nested},{profiles}"}
+        user = await b.get("/xapi/v1/Users(1)", **query)
+        assert user["Groups"] == [{"GroupId": 1, "Name": "DEFAULT", "Rights": {"RoleName": "users"}}]
+        assert user["ForwardingProfiles"] == [{"Name": "Custom 2"}]
+        # What is no property but a relation shows on demand alone, inside too.
+        assert "Rights" not in (await b.get("/xapi/v1/Users(1)", **{"$expand": "Groups"}))["Groups"][0]
+        group = await b.get("/xapi/v1/Groups(1)", **{"$expand": "Members($select=Name)"})
+        assert (group["HasMembers"], len(group["Members"])) == (True, 3)
+
+
 async def test_the_tutorials_walk_through_users():
     """src/users.spec.ts of 3cx/xapi-tutorial, request by request."""
     async with bench() as b:
@@ -322,7 +345,7 @@ async def test_the_tutorials_walk_through_users():
         made = await b.api.post("/xapi/v1/Users", json={})
         assert made.status_code == 201
         user = made.json()
-        assert user["Number"] == "100"
+        assert user["Number"] == "104"
         one = f"/xapi/v1/Users({user['Id']})"
         assert (await b.api.patch(one, json={"Number": user["Number"]})).status_code == 204
         assert (await b.api.patch(one, json={"Number": "101"})).status_code == 400
@@ -380,6 +403,99 @@ async def test_the_system():
     async with bench(version="20.0.10.1") as b:
         await b.sign_in()
         assert (await b.get("/xapi/v1/Defs/GetSystemParameters()"))["License"]["IsEnterprise"] is True
+
+
+async def test_the_settings_that_bear_on_presence_are_nested_as_in_the_description():
+    """Names and nesting of swagger.yaml in 3cx/xapi-tutorial, ceb6d0d."""
+    async with bench() as b:
+        await b.sign_in()
+        microsoft365 = await b.get("/xapi/v1/Microsoft365Integration")
+        assert set(microsoft365) == {
+            *("@odata.context", "Id", "TenantId", "ApplicationId", "AdUsers", "SharedMailboxesSync")
+        }
+        assert set(microsoft365["AdUsers"]) == {
+            *("EnableSSO", "IsEnabled", "IsSyncDepartments", "IsSyncDetails", "IsSyncOfficePhone"),
+            *("IsSyncPhoto", "SelectedGroups", "SelectedUsers", "SetTeamsPresence", "SyncType"),
+            *("StartingExtensionNumber", "StatusSyncConfiguration", "SyncEvents", "SyncGuestUsers"),
+            "SyncPersonalContacts",
+        }
+        chosen = await b.get("/xapi/v1/Microsoft365Integration", **{"$select": "AdUsers/SetTeamsPresence"})
+        assert chosen["AdUsers"] == {"SetTeamsPresence": False}
+        apps = await b.get("/xapi/v1/GeneralSettingsForApps")
+        assert set(apps["AutoSchedulerSettings"]) == {
+            *("Enabled", "ProfileAvailable", "ProfileAway", "ProfileDND")
+        }
+        assert (await b.get("/xapi/v1/DialCodeSettings"))["DialCodeProfileStatus"] == "*3"
+        licence = await b.get("/xapi/v1/LicenseStatus", **{"$select": "ProductCode,ResellerName"})
+        assert licence.keys() == {"@odata.context", "ProductCode", "ResellerName"}
+        for change, status in (
+            ({"NameOfCustomAvailableStatus": "Lunch", "AutoSchedulerSettings": {"Enabled": True}}, 204),
+            ({"Nothing": 1}, 400),
+        ):
+            answer = await b.api.patch("/xapi/v1/GeneralSettingsForApps", json=change)
+            assert answer.status_code == status
+        apps = await b.get("/xapi/v1/GeneralSettingsForApps")
+        assert apps["AutoSchedulerSettings"] == {
+            "Enabled": True,
+            "ProfileAvailable": "",
+            "ProfileAway": "",
+            "ProfileDND": "",
+        }
+        assert await b.play("GET", "/profile-names") == {"Custom 1": "Lunch", "Custom 2": ""}
+        assert (await b.api.patch("/xapi/v1/LicenseStatus", json={})).status_code == 405
+
+
+async def test_renamed_statuses():
+    async with bench() as b:
+        await b.sign_in()
+        await b.play("PUT", "/profile-names", {"Custom 1": "Lunch", "Custom 2": "Trip"})
+        parameters = await b.get("/xapi/v1/Defs/Pbx.GetSystemParameters()")
+        assert (parameters["Custom1Name"], parameters["Custom2Name"]) == ("Lunch", "Trip")
+        apps = await b.get("/xapi/v1/GeneralSettingsForApps")
+        assert apps["NameOfCustomOutOfOfficeStatus"] == "Trip"
+        names = {"Custom 1": "Mittag", "Out of office": "DND"}
+        shown = await b.play("PUT", "/extensions/101", {"status": "Custom 1", "custom_names": names})
+        assert shown["custom_names"] == names
+        query = {"$select": "Name,CustomName"}
+        profiles = (await b.get("/xapi/v1/Users(1)/ForwardingProfiles", **query))["value"]
+        assert {each["Name"]: each["CustomName"] for each in profiles} == {
+            "Available": "",
+            "Away": "",
+            "Out of office": "DND",
+            "Custom 1": "Mittag",
+            "Custom 2": "",
+        }
+        assert (await b.get("/xapi/v1/Users(1)"))["CurrentProfileName"] == "Custom 1"
+
+
+async def test_the_label_of_a_status_may_be_told_instead_of_its_internal_name():
+    async with bench() as b:
+        await b.sign_in()
+        await b.play("PUT", "/profile-names", {"Custom 1": "Lunch", "Custom 2": "Trip"})
+        await b.play("PUT", "/extensions/101", {"custom_names": {"Custom 1": "Mittag"}})
+        refused = await b.api.patch("/xapi/v1/Users(1)", json={"CurrentProfileName": "Mittag"})
+        assert refused.status_code == 400
+        await b.play("POST", "/faults", {"profile_names": "shown"})
+        for user, wanted, told in (
+            (1, "Mittag", "Mittag"),
+            (1, "Away", "Away"),
+            (2, "Lunch", "Lunch"),
+            (2, "Custom 2", "Trip"),
+        ):
+            answer = await b.api.patch(f"/xapi/v1/Users({user})", json={"CurrentProfileName": wanted})
+            assert answer.status_code == 204
+            assert (await b.get(f"/xapi/v1/Users({user})"))["CurrentProfileName"] == told
+        assert (await b.play("GET", "/extensions/102"))["status"] == "Custom 2"
+        found = await b.get("/xapi/v1/Users", **{"$filter": "CurrentProfileName eq 'Trip'"})
+        assert [user["Number"] for user in found["value"]] == ["102"]
+
+
+async def test_the_table_of_the_own_sync_came_with_20_0_5():
+    async with bench(version="20.0.4.1") as b:
+        await b.sign_in()
+        users = (await b.get("/xapi/v1/Microsoft365Integration"))["AdUsers"]
+        assert users["SetTeamsPresence"] is False
+        assert "StatusSyncConfiguration" not in users
 
 
 async def test_3cxs_own_presence_sync_can_be_seen():
@@ -474,7 +590,7 @@ async def test_what_is_in_sight_of_the_api_client():
             ("102", "Wextension"),
         ]
         assert await b.get("/callcontrol/101") == shown[1]
-        assert len(shown[1]["devices"]) == 2
+        assert [len(each["devices"]) for each in shown] == [1, 2, 2]
         refused = await b.api.get("/callcontrol/103")
         assert refused.status_code == 403
         assert refused.json()["error_description"]
@@ -558,10 +674,13 @@ async def test_an_api_client_dials_answers_transfers_and_drops():
         assert (await b.statuses("101"), await b.statuses("102")) == (["Connected"], ["Connected"])
         again = await b.api.post(f"/callcontrol/102/participants/{ringing}/answer")
         assert again.status_code == 422
+        assert again.json()["reasontext"] == "a participant that is Connected can't answer"
         moved = await b.api.post(
             f"/callcontrol/102/participants/{ringing}/transferto", json={"destination": "103"}
         )
         assert moved.status_code == 200
+        assert await b.statuses("102") == []
+        assert (await b.get("/callcontrol/101/participants"))[0]["party_dn"] == "103"
         assert (await b.play("GET", "/extensions/103"))["legs"][0]["state"] == "Ringing"
         own = (await b.get("/callcontrol/101/participants"))[0]["id"]
         assert (await b.api.post(f"/callcontrol/101/participants/{own}/drop")).status_code == 200
@@ -575,7 +694,44 @@ async def test_an_api_client_dials_answers_transfers_and_drops():
         assert shown["Result"]["DN"] == "102"
 
 
+async def test_3cxs_sample_calls_from_its_route_point_and_routes_the_call_on():
+    """The requests of CustomIVRApp.service.ts in 3cx/call-control-examples (4663329)."""
+    async with bench() as b:
+        await b.sign_in()
+        [device] = await b.get("/callcontrol/teamsync/devices")
+        path = f"/callcontrol/teamsync/devices/{quote(device['device_id'], safe='')}/makecall"
+        made = (await b.api.post(path, json={"destination": "0123"})).json()["result"]
+        own = f"/callcontrol/teamsync/participants/{made['id']}"
+        assert (await b.api.post(f"{own}/drop", json={"destination": "152"})).status_code == 200
+        assert (await b.play("GET", "/extensions/102"))["legs"] == []
+        await b.call(("teamsync", "Connected", "0123"))
+        own = f"/callcontrol/teamsync/participants/{made['id'] + 1}"
+        assert (await b.api.post(f"{own}/routeto", json={"destination": "102"})).status_code == 200
+        assert await b.statuses("teamsync") == ["Connected"]
+        assert (await b.api.post(f"{own}/drop", json={"destination": "152"})).status_code == 200
+        assert await b.statuses("teamsync") == []
+        [leg] = (await b.play("GET", "/extensions/102"))["legs"]
+        assert (leg["state"], leg["party"]) == ("Ringing", "0123")
+
+
 # -- the control port and the trouble
+
+
+async def test_a_pbx_that_refuses_or_does_not_answer():
+    async with bench() as b:
+        await b.sign_in()
+        await b.play("POST", "/faults", {"refuse": {"count": 1, "path": "/xapi"}})
+        assert (await b.api.get("/callcontrol")).status_code == 200
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await b.api.patch("/xapi/v1/Users(1)", json={"CurrentProfileName": "Away"})
+        assert (await b.play("GET", "/requests"))[-1]["status"] is None
+        assert (await b.get("/xapi/v1/Users(1)"))["CurrentProfileName"] == "Available"
+        await b.play("POST", "/faults", {"refuse": True})
+        for path in ("/connect/token", "/callcontrol", "/xapi/v1/Users"):
+            with pytest.raises(httpx2.RemoteProtocolError):
+                await b.api.get(path)
+        await b.play("POST", "/faults", {"refuse": None})
+        assert (await b.api.get("/callcontrol")).status_code == 200
 
 
 async def test_extensions_come_and_go():
@@ -643,7 +799,7 @@ async def test_refusals_on_demand():
     [
         ("PUT", "/extensions/999", {"status": "Away"}, "GET /extensions"),
         ("PUT", "/extensions/101", {"status": "away"}, "use one of: Available"),
-        ("PUT", "/extensions/101", {"state": "Away"}, "status, queue_status, devices"),
+        ("PUT", "/extensions/101", {"state": "Away"}, "status, custom_names, queue_status, devices"),
         ("PUT", "/extensions", [{"number": "1"}, {"number": "1"}], "twice"),
         ("POST", "/calls", {"legs": []}, "a call has legs"),
         ("POST", "/calls", {"legs": [{"dn": "1", "state": "Talking"}]}, "use one of: Undefined"),
@@ -656,6 +812,15 @@ async def test_refusals_on_demand():
         ("POST", "/faults", {"default_page_size": 0}, "1 or more"),
         ("POST", "/faults", {"status_override": {"9": "Away"}}, "no extension 9"),
         ("POST", "/faults", {"status_override": {"101": "Lunch"}}, "use one of"),
+        ("PUT", "/extensions/101", {"custom_names": {"Lunch": "x"}}, "use one of: Available"),
+        ("PUT", "/profile-names", {"Away": "x"}, "use one of: Custom 1, Custom 2"),
+        (
+            "PUT",
+            "/microsoft365",
+            {"StatusSyncConfiguration": {"PBXToM365Bindings": [{"From": "Custom 1", "To": "Busy"}]}},
+            "use one of: Available, OutOfOffice, Away",
+        ),
+        ("POST", "/faults", {"profile_names": "other"}, "'other'"),
         ("GET", "/requests?since=x", None, "?since=12"),
         ("GET", "/nothing", None, "what there is: GET /extensions"),
     ],

@@ -1,5 +1,7 @@
 """The WebSocket of Call Control, in process."""
 
+import asyncio
+
 import pytest
 from v20_bench import Socket, bench
 
@@ -183,3 +185,46 @@ async def test_a_socket_outlives_its_token_unless_it_is_to_end_with_it():
             assert await s.is_silent()
             await b.play("POST", "/clock", {"advance_s": 3600})
             assert (await s.message())["code"] == 4401
+
+
+async def test_a_transfer_takes_the_participant_away_and_brings_a_new_one():
+    async with bench() as b:
+        await b.sign_in()
+        await b.call(("101", "Connected", "0123"))
+        async with b.socket() as s:
+            moved = await b.api.post(
+                "/callcontrol/101/participants/1/transferto", json={"destination": "102"}
+            )
+            assert moved.status_code == 200
+            told = await s.told(4)
+            assert [(kind, entity) for _, kind, entity in told] == [
+                *((0, f"/callcontrol/102/participants/{n}") for n in (2, 3, 4)),
+                (1, "/callcontrol/101/participants/1"),
+            ]
+
+
+async def test_a_refusing_pbx_cuts_its_sockets_and_takes_no_new_ones():
+    async with bench() as b:
+        await b.sign_in()
+        async with b.socket() as s:
+            await b.play("POST", "/faults", {"refuse": True})
+            assert (await s.message())["code"] == 1006
+        async with b.socket() as s:
+            assert s.status == 1006
+        await b.play("DELETE", "/faults")
+        async with b.socket() as s:
+            assert s.status == 101
+
+
+async def test_a_hanging_pbx_does_not_answer_the_handshake():
+    async with bench() as b:
+        await b.sign_in()
+        await b.play("POST", "/faults", {"hang": {"count": 1, "path": "/callcontrol/ws"}})
+        socket = Socket(b.emulator.app, b.api.headers["Authorization"])
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(socket.serve())
+            assert await socket.is_silent()
+            socket.leave()
+        assert await socket.is_silent()
+        async with b.socket() as s:
+            assert s.status == 101

@@ -12,7 +12,7 @@ import httpx2
 import pytest
 from v20_bench import FORM, WORLD
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosedError, InvalidStatus
+from websockets.exceptions import ConnectionClosedError, InvalidMessage, InvalidStatus
 
 from presencebridge.emulators.v20 import RunningV20
 
@@ -119,7 +119,7 @@ async def test_a_restart_takes_sockets_and_tokens_and_leaves_the_calls(running: 
         assert [each["status"] for each in answer["Response"]] == ["Connected"]
 
 
-async def test_a_request_can_hang_or_be_cut(running: RunningV20) -> None:
+async def test_a_request_can_hang_or_be_cut(running: RunningV20, caplog: pytest.LogCaptureFixture) -> None:
     headers = {"Authorization": f"Bearer {await token_of(running)}"}
     async with httpx2.AsyncClient(base_url=running.url, headers=headers, trust_env=False) as client:
         await play(running, "POST", "/faults", {"hang": {"count": 1}})
@@ -128,8 +128,19 @@ async def test_a_request_can_hang_or_be_cut(running: RunningV20) -> None:
         await play(running, "POST", "/faults", {"drop_after_write": {"count": 1}})
         with pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)):
             await client.get("/callcontrol")
-        await play(running, "POST", "/faults", {"latency_s": 0.01})
+        await play(running, "POST", "/faults", {"refuse": True})
+        with pytest.raises((httpx2.RemoteProtocolError, httpx2.ReadError)):
+            await client.get("/callcontrol")
+        with pytest.raises((InvalidMessage, ConnectionError)):
+            async with listening(running, headers["Authorization"][7:]):
+                pass
+        await play(running, "POST", "/faults", {"refuse": None, "hang": True})
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1), listening(running, headers["Authorization"][7:]):
+                pass
+        await play(running, "POST", "/faults", {"hang": None, "latency_s": 0.01})
         assert (await client.get("/callcontrol")).status_code == 200
+    assert caplog.records == []
 
 
 async def test_over_tls(tmp_path: Path) -> None:

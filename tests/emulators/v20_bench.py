@@ -94,7 +94,8 @@ class Socket:
 
     async def open(self) -> None:
         first = await self._from.get()
-        self.status = 101 if first["type"] == "websocket.accept" else first["status"]
+        ends = {"websocket.accept": 101, "websocket.close": first.get("code")}
+        self.status = ends.get(first["type"], first.get("status"))
 
     def leave(self) -> None:
         self._to.put_nowait({"type": "websocket.disconnect", "code": 1005})

@@ -46,7 +46,7 @@ def refusing(faults: Mishaps, path: str) -> Refuse | None:
     return refuse
 
 
-def strikes(faults: Mishaps, name: Literal["hang", "drop_after_write"], path: str) -> bool:
+def strikes(faults: Mishaps, name: Literal["hang", "refuse", "drop_after_write"], path: str) -> bool:
     """Whether this request is hit, counted down."""
     strike = getattr(faults, name)
     if isinstance(strike, bool) or strike is None:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from presencebridge.emulators.v20.emulator import V20Emulator
 
 PREFIX = "/callcontrol"
-MOVES = ("divert", "routeto", "transferto")
-ACTIONS = ("drop", "answer", *MOVES, "attach_participant_data", "attach_party_data")
+MOVES = ("divert", "transferto")
+ROUTES = (*MOVES, "routeto")
+ACTIONS = ("drop", "answer", *ROUTES, "attach_participant_data", "attach_party_data")
 
 
 class CallControl:
@@ -83,15 +84,17 @@ class CallControl:
         leg_id = self._emulator.participants.leg_id(participant)
         leg = next(leg for leg in pbx.calls.legs_of(participant.dn) if leg.id == leg_id)
         if action == "drop":
-            pbx.calls.hang_up(leg)
+            pbx.hang_up(leg)
         elif action == "answer":
             if leg.state != "Ringing":
                 raise _impossible(f"a participant that is {leg.state} can't answer")
             pbx.calls.pick_up(leg)
-        elif action in MOVES:
+        elif action in ROUTES:
             if not destination:
                 raise _impossible(f"{action} needs a destination")
-            leg.dn, leg.state = destination, "Ringing"
+            pbx.route(leg, destination)
+            if action in MOVES:
+                pbx.leave(leg, destination)
         shown = msgspec.structs.replace(participant)
         self._emulator.settle()
         return _result(self._emulator.participants.find(participant.dn, participant.id) or shown)
@@ -149,4 +152,5 @@ def _not_found() -> ApiError:
 
 
 def _impossible(why: str) -> ApiError:
-    return plain_error(422, "unprocessable", why)
+    """What the PBX can't do is told as a result: 3CX's samples read `reasontext` of a refused call."""
+    return ApiError(422, {"finalstatus": "Failed", "reason": "InvalidRequest", "reasontext": why})

@@ -26,6 +26,7 @@ from presencebridge.emulators.pbx_model import PROFILES
 from presencebridge.emulators.played_calls import LegGiven, PlayedCalls, leg_shown, new_legs
 from presencebridge.emulators.v20.faults import Faults, merged
 from presencebridge.emulators.v20.pbx import Device, properties_of
+from presencebridge.emulators.v20.settings import SYNCED_M365, SYNCED_PBX
 from presencebridge.emulators.v20.sockets import Closing
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class ExtensionChange(msgspec.Struct, forbid_unknown_fields=True):
     """What is left out stays as it is."""
 
     status: str | None = None
+    custom_names: dict[str, str] | None = None
     queue_status: str | None = None
     devices: tuple[DeviceGiven, ...] | None = None
 
@@ -109,6 +111,8 @@ def control_app(emulator: "V20Emulator") -> Starlette:
             Route("/calls/{call:int}/legs/{dn}", calls.end_leg, methods=["DELETE"]),
             Route("/version", port.put_version, methods=["PUT"]),
             Route("/microsoft365", port.put_microsoft365, methods=["PUT"]),
+            Route("/profile-names", port.show_profile_names, methods=["GET"]),
+            Route("/profile-names", port.put_profile_names, methods=["PUT"]),
             Route("/socket", port.show_sockets, methods=["GET"]),
             Route("/socket/drop", port.drop_sockets, methods=["POST"]),
             Route("/tokens", port.revoke_tokens, methods=["DELETE"]),
@@ -168,6 +172,10 @@ class _ControlPort:
         if given.status is not None:
             require_known("status", (given.status,), PROFILES)
             user["CurrentProfileName"] = given.status
+        if given.custom_names is not None:
+            require_known("status", given.custom_names, PROFILES)
+            for profile in user["ForwardingProfiles"]:
+                profile["CustomName"] = given.custom_names.get(profile["Name"], profile["CustomName"])
         if given.queue_status is not None:
             require_known("queue_status", (given.queue_status,), _QUEUE_STATES)
             user["QueueStatus"] = given.queue_status
@@ -210,8 +218,25 @@ class _ControlPort:
 
     async def put_microsoft365(self, request: Request) -> Response:
         given = await _read(request, Microsoft365Given)
-        self._emulator.microsoft365["AdUsers"] = msgspec.to_builtins(given)
-        return json_answer(self._emulator.microsoft365)
+        if (rules := given.StatusSyncConfiguration) is not None:
+            to_m365, to_pbx = rules.PBXToM365Bindings, rules.M365ToPbxBindings
+            ours = [each.From for each in to_m365] + [each.To for each in to_pbx]
+            require_known("3CX status to synchronise", ours, SYNCED_PBX)
+            theirs = [each.To for each in to_m365] + [each.From for each in to_pbx]
+            require_known("Microsoft 365 status to synchronise", theirs, SYNCED_M365)
+        kept = self._emulator.settings.microsoft365
+        kept["AdUsers"] = {**kept["AdUsers"], **msgspec.to_builtins(given)}
+        return json_answer(kept)
+
+    async def show_profile_names(self, _: Request) -> Response:
+        return json_answer(self._emulator.settings.custom_names)
+
+    async def put_profile_names(self, request: Request) -> Response:
+        """The custom statuses have these names on the whole PBX; what is left out stays."""
+        names = await _read(request, dict[str, str])
+        require_known("custom status", names, tuple(self._emulator.settings.custom_names))
+        self._emulator.settings.rename(names)
+        return await self.show_profile_names(request)
 
     async def show_sockets(self, _: Request) -> Response:
         return json_answer({"open": self._emulator.sockets.count})
@@ -275,11 +300,16 @@ class _ControlPort:
 
     def _extension_shown(self, user: dict[str, Any]) -> dict[str, Any]:
         override = self._emulator.faults.status_override.get(user["Number"])
+        renamed = {
+            each["Name"]: each["CustomName"] for each in user["ForwardingProfiles"] if each["CustomName"]
+        }
         return {
             "number": user["Number"],
             "status": user["CurrentProfileName"],
             "legs": [leg_shown(leg) for leg in self._emulator.pbx.calls.legs_of(user["Number"])],
-        } | ({} if override is None else {"override": override})
+            **({"custom_names": renamed} if renamed else {}),
+            **({} if override is None else {"override": override}),
+        }
 
 
 async def _read(request: Request, kind: Any, empty: bytes = b"") -> Any:

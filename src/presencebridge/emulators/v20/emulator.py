@@ -10,7 +10,7 @@ from starlette.types import Receive, Scope, Send
 
 from presencebridge.emulators.clock import Clock
 from presencebridge.emulators.request_log import RequestLog
-from presencebridge.emulators.v20 import call_control, version, xapi
+from presencebridge.emulators.v20 import call_control, entities, version
 from presencebridge.emulators.v20.active_calls import ActiveCalls
 from presencebridge.emulators.v20.call_control import CallControl
 from presencebridge.emulators.v20.control import control_app
@@ -19,7 +19,8 @@ from presencebridge.emulators.v20.faults import Faults
 from presencebridge.emulators.v20.gate import Gate, masked_form
 from presencebridge.emulators.v20.participants import Participant, Table
 from presencebridge.emulators.v20.pbx import Pbx
-from presencebridge.emulators.v20.sockets import REMOVE, UPSERT, Sockets, bearer
+from presencebridge.emulators.v20.settings import Settings
+from presencebridge.emulators.v20.sockets import REMOVE, UPSERT, Closing, Sockets, bearer
 from presencebridge.emulators.v20.tokens import Tokens, form_of
 from presencebridge.emulators.v20.xapi import Xapi
 from presencebridge.emulators.world import World
@@ -52,9 +53,7 @@ class V20Emulator:
         self.log = RequestLog(masked_form)
         self.pbx = Pbx(world.extensions, client_id)
         self.monitored = None if world.monitored is None else frozenset(world.monitored)
-        self.microsoft365: dict[str, Any] = {
-            "AdUsers": {"SetTeamsPresence": False, "StatusSyncConfiguration": None}
-        }
+        self.settings = Settings()
         self.participants = Table()
         self.active_calls = ActiveCalls()
         self.call_control = CallControl(self)
@@ -78,6 +77,8 @@ class V20Emulator:
     def put_faults(self, changed: Faults) -> None:
         self.faults = changed
         self.settle()
+        if changed.refuse is True:
+            self.sockets.drop(Closing())
         self.clock.nudge()
 
     def _announce(self, event_type: int, participant: Participant) -> None:
@@ -87,7 +88,7 @@ class V20Emulator:
     async def _api(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         path = (scope.get("raw_path") or scope["path"].encode()).partition(b"?")[0].decode("latin-1")
-        is_xapi = path.startswith(f"{xapi.PREFIX}/")
+        is_xapi = path.startswith(f"{entities.PREFIX}/")
         try:
             answer = await self._respond(request, path)
         except ApiError as error:
@@ -101,9 +102,9 @@ class V20Emulator:
             raise ApiError(404)
         if path == TOKEN_PATH:
             return await self._token(request)
-        if path.startswith(f"{xapi.PREFIX}/"):
+        if path.startswith(f"{entities.PREFIX}/"):
             self._require_token(request)
-            return await self._xapi.respond(request, path.removeprefix(xapi.PREFIX))
+            return await self._xapi.respond(request, path.removeprefix(entities.PREFIX))
         if path == call_control.PREFIX or path.startswith(f"{call_control.PREFIX}/"):
             self._require_token(request)
             return await self._call_control(request, path)

@@ -4,15 +4,17 @@ from typing import Any, Literal
 
 import msgspec
 
-from presencebridge.emulators.mishaps import Mishaps, Refuse, overlaid
+from presencebridge.emulators.mishaps import Mishaps, Refuse, Strike, overlaid
 from presencebridge.emulators.pbx_model import PROFILES
 
 
 class Faults(Mishaps, forbid_unknown_fields=True):
     """What is wrong, or ugly, just now. The defaults are V20 at its plainest.
 
+    - `refuse`: connections are cut without an answer, as where nobody listens; open sockets too.
     - `unauthorized_body`: a 401 of XAPI explains itself.
     - `patch_profile`: what a PATCH of CurrentProfileName does; `ignored` still answers 204.
+    - `profile_names`: whether CurrentProfileName tells the internal name, or the label of a renamed one.
     - `token_life_s`; `expires_in`: the unit in which it is told; `old_tokens`: what becomes of a
       client's token when it asks for another.
     - `forbidden`: parts of XAPI paths that the API client's role may not see (403).
@@ -27,8 +29,10 @@ class Faults(Mishaps, forbid_unknown_fields=True):
       from callers. `override_shown`: XAPI's CurrentProfileName tells it.
     """
 
+    refuse: Strike | bool | None = None
     unauthorized_body: bool = False
     patch_profile: Literal["applied", "ignored", "error"] = "applied"
+    profile_names: Literal["internal", "shown"] = "internal"
     token_life_s: float = 3600.0
     expires_in: Literal["by-version", "minutes", "seconds"] = "by-version"
     old_tokens: Literal["refused", "kept"] = "refused"

@@ -7,7 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from presencebridge.emulators import gate
 from presencebridge.emulators.clock import Clock
-from presencebridge.emulators.mishaps import Refuse
+from presencebridge.emulators.mishaps import Refuse, strikes
 from presencebridge.emulators.request_log import RequestLog
 from presencebridge.emulators.v20.faults import Faults
 from presencebridge.emulators.v20.tokens import form_of
@@ -36,8 +36,19 @@ class Gate(gate.Gate):
         else:
             raise RuntimeError("this application speaks HTTP and WebSocket only")
 
+    def _cuts(self, path: str) -> bool:
+        return strikes(self._faults(), "refuse", path)
+
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         entry = self._log.add(scope, b"", self._clock.base())
+        is_cut = self._cuts(entry.path)
+        if is_cut and not gate.cut(send):
+            await send({"type": "websocket.close", "code": 1006, "reason": ""})
+            return
+        if is_cut or strikes(self._faults(), "hang", entry.path):
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+            return
 
         async def passed_on(message: Message) -> None:
             if message["type"] == "websocket.accept":

@@ -16,15 +16,24 @@ from presencebridge.emulators.v20.odata_filter import Entity, FilterError, parse
 TOP_LIMIT = 100
 
 _OPTIONS = {"$filter", "$orderby", "$top", "$skip", "$count", "$select", "$expand", "$search", "$format"}
-_EXPANDED = re.compile(r"\s*(\w+)\s*(?:\(([^()]*)\))?\s*")
+_EXPANDED = re.compile(r"\s*(\w+|\*)\s*(?:\((.*)\))?\s*", re.DOTALL)
 
 
 class Kind(msgspec.Struct, frozen=True):
     """A type of entities: its properties, those that show only when expanded, those `$search` looks at."""
 
     properties: frozenset[str]
-    navigation: frozenset[str] = frozenset()
+    navigation: Mapping[str, "Kind"] = {}
     searched: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> frozenset[str]:
+        return self.properties | frozenset(self.navigation)
+
+
+def named(text: str) -> frozenset[str]:
+    """The names of properties, which are written apart by blanks."""
+    return frozenset(text.split())
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -57,7 +66,7 @@ def listed(
         )
     if "$filter" in given:
         try:
-            passes = parsed(given["$filter"], kind.properties | kind.navigation)
+            passes = parsed(given["$filter"], kind.names)
             entities = [entity for entity in entities if passes(entity)]
         except (FilterError, AttributeError, TypeError) as error:
             raise invalid_query(str(error)) from error
@@ -81,11 +90,16 @@ def listed(
 def shaped(entity: Entity, kind: Kind, options: Options) -> Entity:
     """The entity with the properties that are asked for. Raises `ApiError`."""
     selected = _names(options.given.get("$select", ""))
-    for name in selected:
-        if name != "*" and name not in kind.properties | kind.navigation:
-            raise invalid_query(f"Could not find a property named '{name}'.")
-    wanted = kind.properties if not selected or "*" in selected else set(selected)
+    wanted = {name.partition("/")[0] for name in selected}
+    for name in wanted - kind.names - {"*"}:
+        raise invalid_query(f"Could not find a property named '{name}'.")
+    if not wanted or "*" in wanted:
+        wanted = set(kind.properties)
     shown = {name: value for name, value in entity.items() if name in wanted and name in kind.properties}
+    for name in wanted & set(shown):
+        inner = [path.partition("/")[2] for path in selected if path.startswith(f"{name}/")]
+        if inner and name not in selected and isinstance(shown[name], dict):
+            shown[name] = {each: shown[name][each] for each in inner if each in shown[name]}
     return shown | _expanded(entity, kind, options.given.get("$expand", ""))
 
 
@@ -97,32 +111,45 @@ def context_of(options: Options) -> str:
 
 
 def _expanded(entity: Entity, kind: Kind, text: str) -> Entity:
+    """What `$expand` adds: each of them in the shape that its own options in parentheses give it."""
     shown: Entity = {}
-    for name, inner in _expansions(text):
-        if name == "*":
-            shown |= {each: entity.get(each) for each in kind.navigation}
-            continue
-        if name not in kind.navigation:
-            raise invalid_query(f"Could not find a property named '{name}'.")
-        value = entity.get(name)
-        selected = _names(inner.partition("$select=")[2].partition(";")[0])
-        if selected and isinstance(value, list):
-            value = [{each: item[each] for each in selected if each in item} for item in value]
-        shown[name] = value
+    for name, options in _expansions(text):
+        for each in kind.navigation if name == "*" else (name,):
+            if each not in kind.navigation:
+                raise invalid_query(f"Could not find a property named '{each}'.")
+            value = entity.get(each)
+            if isinstance(value, list):
+                value, _ = listed(value, kind.navigation[each], options)
+            elif value is not None:
+                value = shaped(value, kind.navigation[each], options)
+            shown[each] = value
     return shown
 
 
-def _expansions(text: str) -> list[tuple[str, str]]:
-    if text.strip() == "*":
-        return [("*", "")]
-    found, at = [], 0
-    while at < len(text):
-        match = _EXPANDED.match(text, at)
-        if match is None or (match.end() < len(text) and text[match.end()] != ","):
-            raise invalid_query(f"Syntax error at position {at} in '{text}'.")
-        found.append((match[1], match[2] or ""))
-        at = match.end() + 1
+def _expansions(text: str) -> list[tuple[str, Options]]:
+    """Each name with its options, as in `Groups($select=Name;$expand=Rights),Phones`."""
+    found = []
+    for part in _split(text, ","):
+        match = _EXPANDED.fullmatch(part)
+        if match is None:
+            raise invalid_query(f"Syntax error in '{text}'.")
+        pairs = (option.partition("=") for option in _split(match[2] or "", ";"))
+        found.append((match[1], Options.of((name.strip(), value) for name, _, value in pairs)))
     return found
+
+
+def _split(text: str, mark: str) -> list[str]:
+    """The parts between the marks that are in no parentheses and no text."""
+    parts, depth, start, is_text = [], 0, 0, False
+    for at, char in enumerate(text):
+        is_text ^= char == "'"
+        if is_text:
+            continue
+        depth += (char == "(") - (char == ")")
+        if char == mark and depth == 0:
+            parts.append(text[start:at])
+            start = at + 1
+    return [part for part in (*parts, text[start:]) if part.strip()]
 
 
 def _names(text: str) -> list[str]:

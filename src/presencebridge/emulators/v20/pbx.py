@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from presencebridge.emulators import world
-from presencebridge.emulators.pbx_model import PROFILES, Calls, NewLeg
+from presencebridge.emulators.pbx_model import PROFILES, Calls, Leg, NewLeg
 from presencebridge.emulators.v20 import schema
 
 EXTENSION, QUEUE, ROUTE_POINT = "Wextension", "Wqueue", "Wroutepoint"
@@ -32,7 +32,10 @@ class Pbx:
         self.calls = Calls()
         self.users: dict[int, dict[str, Any]] = {}
         self.queues: dict[str, str] = {}
-        self._devices: dict[str, tuple[Device, ...]] = {}
+        self._devices: dict[str, tuple[Device, ...]] = {
+            # 3CX's samples call from the first device of their route point.
+            client_id: (Device(f"sip:{client_id}@127.0.0.1:5483", "Call Control"),)
+        }
         self._last_id = 0
         for each in extensions:
             self.add_user(properties_of(each))
@@ -77,7 +80,8 @@ class Pbx:
 
     def _free_number(self) -> str:
         taken = self.numbers() | set(self.queues)
-        return next(str(number) for number in range(100, 100_000) if str(number) not in taken)
+        lowest = min((int(number) for number in taken if number.isdecimal()), default=100)
+        return next(str(number) for number in range(lowest, 1_000_000) if str(number) not in taken)
 
     # DNs
 
@@ -120,6 +124,27 @@ class Pbx:
         if self.type_of(destination):
             legs.append(NewLeg(destination, "Ringing", dn))
         return self.calls.start_call(legs)
+
+    def route(self, leg: Leg, destination: str) -> None:
+        """The call rings at another DN as well, which is a leg of its own."""
+        self.calls.add_leg(leg.call, NewLeg(destination, "Ringing", leg.party), leg.target)
+
+    def leave(self, leg: Leg, destination: str) -> None:
+        """A leg ends, and who talked to it talks to the destination."""
+        for other in self.calls.legs_in(leg.call):
+            if other.party == leg.dn:
+                other.party = destination
+        self.calls.end_leg(leg)
+
+    def hang_up(self, leg: Leg) -> None:
+        """A leg ends. Who is left alone is cleared, unless it talks to somebody outside who has no leg."""
+        self.calls.end_leg(leg)
+        left = self.calls.legs_in(leg.call) if self.calls.has_call(leg.call) else []
+        if len(left) == 1:
+            dn, party = left[0].dn, left[0].party
+            is_alone = party in {"", leg.dn} or bool(self.type_of(party)) or not self.type_of(dn)
+            if is_alone:
+                self.calls.end_call(leg.call)
 
 
 def properties_of(extension: world.Extension) -> dict[str, Any]:

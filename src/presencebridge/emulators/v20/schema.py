@@ -8,7 +8,7 @@ from typing import Any
 
 from presencebridge.emulators.pbx_model import PROFILES
 from presencebridge.emulators.v20.errors import odata_error
-from presencebridge.emulators.v20.odata import Kind
+from presencebridge.emulators.v20.odata import Kind, named
 
 SECRETS = ("AccessPassword", "AuthID", "AuthPassword", "DeskphonePassword", "VMPIN")
 
@@ -52,32 +52,64 @@ _ENUMS = {
 }
 _LISTS = ("OfficeHoursProps", "Tags")
 _OBJECTS = ("AgentSettings", "BreakTime", "Hours")
-_NAVIGATION = ("Groups", "ForwardingExceptions", "ForwardingProfiles", "Greetings", "Phones")
 
-USER = Kind(
-    properties=frozenset([*_INTEGERS, *_BOOLEANS, *_STRINGS, *_ENUMS, *_LISTS, *_OBJECTS]),
-    navigation=frozenset(_NAVIGATION),
-    searched=("Number", "FirstName", "LastName", "EmailAddress"),
+RIGHTS = Kind(
+    named(
+        "AllowIVR AllowParking AllowToChangePresence AllowToManageCompanyBook AssignClearOperations "
+        "CanBargeIn CanIntercom CanSeeGroupCalls CanSeeGroupMembers CanSeeGroupRecordings Invalid "
+        "PerformOperations RoleName ShowMyCalls ShowMyPresence ShowMyPresenceOutside"
+    )
 )
 FORWARDING_PROFILE = Kind(
-    frozenset(
-        _words(
-            "AcceptMultipleCalls BlockPushCalls DisableRingGroupCalls OfficeHoursAutoQueueLogOut "
-            "RingMyMobile AvailableRoute AwayRoute CustomMessage CustomName Name Id NoAnswerTimeout"
-        )
+    named(
+        "AcceptMultipleCalls BlockPushCalls DisableRingGroupCalls OfficeHoursAutoQueueLogOut "
+        "RingMyMobile AvailableRoute AwayRoute CustomMessage CustomName Name Id NoAnswerTimeout"
     )
 )
 USER_GROUP = Kind(
-    frozenset(_words("CanDelete GroupId Id MemberName Name Number Tags TranscriptionMode Type")),
-    frozenset(("GroupRights", "Rights")),
+    named("CanDelete GroupId Id MemberName Name Number Tags TranscriptionMode Type"),
+    {"GroupRights": RIGHTS, "Rights": RIGHTS},
+)
+USER = Kind(
+    properties=frozenset([*_INTEGERS, *_BOOLEANS, *_STRINGS, *_ENUMS, *_LISTS, *_OBJECTS]),
+    navigation={
+        "Groups": USER_GROUP,
+        "ForwardingExceptions": Kind(named("CallType Condition Data Destination Enabled Hours Id")),
+        "ForwardingProfiles": FORWARDING_PROFILE,
+        "Greetings": Kind(named("DisplayName Filename Type")),
+        "Phones": Kind(
+            named(
+                "Id Interface MacAddress Name ProvisioningLinkExt ProvisioningLinkLocal Settings TemplateName"
+            )
+        ),
+    },
+    searched=("Number", "FirstName", "LastName", "EmailAddress"),
+)
+PEER = Kind(
+    named("Hidden Id Name Number Tags Type"),
+    {"MemberOf": Kind(named("GroupID IsPrimary Name Number RoleName"))},
 )
 SERVICE_PRINCIPAL = Kind(
-    frozenset(_words("Id Number XAPIEnabled CallControlEnabled MyPhoneEnabled LastUsed TranscriptionMode")),
-    frozenset(("Groups", "Peers")),
+    named("Id Number XAPIEnabled CallControlEnabled MyPhoneEnabled IsSystem LastUsed TranscriptionMode"),
+    {"Groups": USER_GROUP, "Peers": PEER},
 )
-GROUP = Kind(frozenset(_words("Id Number Name")))
+GROUP = Kind(
+    named(
+        "Id Number Name AllowCallService AnswerAfter BreakRoute BreakTime CallHandlingMode "
+        "CallUsEnableChat CallUsEnablePhone CallUsEnableVideo CallUsRequirement ClickToCallId "
+        "CurrentGroupHours CustomOperator CustomPrompt DisableCustomPrompt GloballyVisible HasMembers "
+        "HolidaysRoute Hours IsDefault Language LastLoginTime MusicOnHold OfficeRoute OutOfOfficeRoute "
+        "OverrideExpiresAt OverrideHolidays PromptSet Props TimeZoneId TranscriptionMode"
+    ),
+    {
+        "Groups": USER_GROUP,
+        "Members": USER_GROUP,
+        "OfficeHolidays": Kind(named("Id Name")),
+        "Rights": RIGHTS,
+    },
+)
 ACTIVE_CALL = Kind(
-    frozenset(_words("Id Caller Callee Status LastChangeStatus EstablishedAt ServerNow")),
+    named("Id Caller Callee Status LastChangeStatus EstablishedAt ServerNow"),
     searched=("Caller", "Callee"),
 )
 
@@ -86,7 +118,7 @@ _TYPES: dict[str, type] = {
     **dict.fromkeys(_BOOLEANS, bool),
     **dict.fromkeys(_STRINGS, str),
     **dict.fromkeys(_ENUMS, str),
-    **dict.fromkeys((*_LISTS, *_NAVIGATION), list),
+    **dict.fromkeys((*_LISTS, *USER.navigation), list),
     **dict.fromkeys(_OBJECTS, dict),
 }
 
@@ -99,7 +131,7 @@ def new_user(user_id: int, number: str) -> dict[str, Any]:
         **dict.fromkeys(_BOOLEANS, False),
         **dict.fromkeys(_STRINGS[1:], ""),
         **{name: values[0] for name, values in _ENUMS.items()},
-        **{name: [] for name in (*_LISTS, *_NAVIGATION)},
+        **{name: [] for name in (*_LISTS, *USER.navigation)},
         "AgentSettings": None,
         "Hours": {"IgnoreHolidays": False, "Periods": [], "Type": "OfficeHours"},
         "BreakTime": {"IgnoreHolidays": False, "Periods": [], "Type": "Never"},

@@ -10,19 +10,23 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, unquote
 
-import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from presencebridge.emulators.pbx_model import PROFILES
-from presencebridge.emulators.v20 import errors, schema, version
+from presencebridge.emulators.v20 import errors, schema, settings, version
+from presencebridge.emulators.v20.entities import (
+    Collection,
+    Singleton,
+    answered,
+    context,
+    json_of,
+)
 from presencebridge.emulators.v20.errors import odata_error
-from presencebridge.emulators.v20.odata import Kind, Options, context_of, listed, shaped
+from presencebridge.emulators.v20.odata import Kind, Options, context_of, listed, named, shaped
 
 if TYPE_CHECKING:
     from presencebridge.emulators.v20.emulator import V20Emulator
-
-PREFIX = "/xapi/v1"
 
 _Handler = Callable[[Request, Options, dict[str, str]], Awaitable[Response] | Response]
 _NUMBER = r"'(?P<number>(?:[^']|'')*)'"
@@ -36,8 +40,19 @@ class Xapi:
         self._principals = Collection(
             "ServicePrincipals", schema.SERVICE_PRINCIPAL, lambda: own_principal(emulator)
         )
-        group = {"Id": 1, "Number": "GRP0000", "Name": "DEFAULT"}
-        self._groups = Collection("Groups", schema.GROUP, lambda: group)
+        default = {"Id": 1, "Number": "GRP0000", "Name": "DEFAULT", "IsDefault": True, "Language": "EN"}
+        self._groups = Collection("Groups", schema.GROUP, lambda: default, self._with_members)
+        kept = emulator.settings
+        changeable = (
+            Singleton("GeneralSettingsForApps", settings.APPS, lambda: kept.apps),
+            Singleton("DialCodeSettings", settings.DIAL_CODES, lambda: kept.dial_codes),
+            Singleton(
+                "Microsoft365Integration",
+                settings.MICROSOFT365,
+                lambda: kept.microsoft365,
+                self._of_this_version,
+            ),
+        )
         table: list[tuple[str, str, _Handler]] = [
             ("GET", r"Users", self.list_users),
             ("POST", r"Users", self.create_user),
@@ -57,8 +72,10 @@ class Xapi:
             ("GET", r"Defs/(?:Pbx\.)?GetSystemParameters\(\)", self.system_parameters),
             ("GET", r"SystemStatus", self.system_status),
             ("GET", r"SystemStatus/(?:Pbx\.)?SystemHealthStatus\(\)", self.system_health),
-            ("GET", r"Microsoft365Integration", self.microsoft365),
+            ("GET", r"LicenseStatus", self.license_status),
         ]
+        for singleton in changeable:
+            table += [("GET", singleton.name, singleton.get), ("PATCH", singleton.name, singleton.update)]
         for collection in (self._principals, self._groups):
             name = collection.name
             table += [
@@ -115,7 +132,7 @@ class Xapi:
         return self._entity(request, "Users", self._shown(user), schema.USER, options)
 
     async def create_user(self, request: Request, options: Options, _: dict[str, str]) -> Response:
-        given = schema.checked(await _json_of(request))
+        given = schema.checked(await json_of(request))
         given.pop("Id", None)
         number = given.get("Number")
         pbx = self._emulator.pbx
@@ -128,7 +145,9 @@ class Xapi:
 
     async def update_user(self, request: Request, _: Options, found: dict[str, str]) -> Response:
         user = self._user(found["id"])
-        change = schema.checked(await _json_of(request))
+        change = schema.checked(await json_of(request))
+        if "CurrentProfileName" in change:
+            change["CurrentProfileName"] = self._meant(user, change["CurrentProfileName"])
         if change.get("Number", user["Number"]) != user["Number"]:
             raise odata_error(400, errors.FORBIDDEN_CHANGE, "Number")
         self._check_profile(change)
@@ -160,7 +179,7 @@ class Xapi:
         raise odata_error(404, errors.NOT_FOUND)
 
     async def make_call(self, request: Request, _: Options, __: dict[str, str]) -> Response:
-        given = await _json_of(request)
+        given = await json_of(request)
         dn, destination = given.get("dn"), given.get("destination")
         if not destination:
             raise odata_error(400, errors.REQUIRED, "destination")
@@ -169,7 +188,7 @@ class Xapi:
         answer = self._emulator.call_control.dial(dn, destination)
         result = {_PASCAL[name]: value for name, value in answer["result"].items() if name in _PASCAL}
         shown = {"FinalStatus": answer["finalstatus"], "Reason": answer["reason"]}
-        return _json({**shown, "ReasonText": answer["reasontext"], "Result": result})
+        return answered({**shown, "ReasonText": answer["reasontext"], "Result": result})
 
     # Calls
 
@@ -196,12 +215,12 @@ class Xapi:
             raise odata_error(404, errors.NOT_FOUND)
         self._emulator.pbx.calls.end_call(call)
         self._emulator.settle()
-        return _json({})
+        return answered({})
 
     # System
 
     def defs(self, request: Request, options: Options, _: dict[str, str]) -> Response:
-        return self._entity(request, "Defs", {"Id": 0}, Kind(frozenset({"Id"})), options)
+        return self._entity(request, "Defs", {"Id": 0}, Kind(named("Id")), options)
 
     def system_parameters(self, request: Request, _: Options, __: dict[str, str]) -> Response:
         running = self._emulator.version
@@ -213,23 +232,24 @@ class Xapi:
         }
         if version.since(running, version.LICENSE_FLAGS):
             licence |= {"IsEnterprise": True, "IsProfessional": True, "IsCfdEnabled": True}
-        return _json(
-            {
-                "@odata.context": f"{_base(request)}$metadata#Pbx.SystemParameters",
-                "Version": running,
-                "FQDN": request.url.hostname,
-                "Custom1Name": "",
-                "Custom2Name": "",
-                "HttpPort": 5000,
-                "HttpsPort": 5001,
-                "IsHosted": False,
-                "License": licence,
-            }
-        )
+        names = self._emulator.settings.custom_names
+        parameters = {
+            **dict.fromkeys(sorted(settings.SYSTEM_PARAMETERS.properties)),
+            "Version": running,
+            "FQDN": request.url.hostname,
+            "Custom1Name": names["Custom 1"],
+            "Custom2Name": names["Custom 2"],
+            "HttpPort": 5000,
+            "HttpsPort": 5001,
+            "IsHosted": False,
+            "License": licence,
+        }
+        return answered({"@odata.context": context(request, "Pbx.SystemParameters"), **parameters})
 
     def system_status(self, request: Request, options: Options, _: dict[str, str]) -> Response:
         users = self._emulator.pbx.users.values()
         status = {
+            **dict.fromkeys(sorted(settings.SYSTEM_STATUS.properties)),
             "Id": 0,
             "Version": self._emulator.version,
             "FQDN": request.url.hostname,
@@ -245,21 +265,28 @@ class Xapi:
             "OS": "Linux",
             "HasNotRunningServices": False,
         }
-        return self._entity(request, "SystemStatus", status, Kind(frozenset(status)), options)
+        return self._entity(request, "SystemStatus", status, settings.SYSTEM_STATUS, options)
 
     def system_health(self, request: Request, _: Options, __: dict[str, str]) -> Response:
         health = {"Id": 0, "Firewall": True, "Phones": True, "Trunks": True}
         counts = {"CustomTemplatesCount": 0, "UnsupportedFirmwaresCount": 0}
-        context = f"{_base(request)}$metadata#Pbx.SystemHealthStatus"
-        return _json({"@odata.context": context, **health, **counts})
+        return answered({"@odata.context": context(request, "Pbx.SystemHealthStatus"), **health, **counts})
 
-    def microsoft365(self, request: Request, options: Options, _: dict[str, str]) -> Response:
-        shown = {"Id": 0, **self._emulator.microsoft365}
-        if not version.since(self._emulator.version, version.STATUS_SYNC):
-            shown["AdUsers"] = {
-                name: value for name, value in shown["AdUsers"].items() if name != "StatusSyncConfiguration"
-            }
-        return self._entity(request, "Microsoft365Integration", shown, Kind(frozenset(shown)), options)
+    def license_status(self, request: Request, options: Options, _: dict[str, str]) -> Response:
+        ends = self._moment(self._emulator.clock.now() + 365 * 86_400)
+        status: dict[str, Any] = {
+            **dict.fromkeys(sorted(settings.LICENSE.properties)),
+            "Activated": True,
+            "LicenseActive": True,
+            "LicenseKey": "EMULATED",
+            "ActiveModules": [],
+            "ExpirationDate": ends,
+            "MaintenanceExpiresAt": ends,
+            "ProductCode": "3CXPSENT",
+            "MaxSimCalls": 16,
+            "Version": self._emulator.version,
+        }
+        return self._entity(request, "LicenseStatus", status, settings.LICENSE, options)
 
     # --
 
@@ -270,10 +297,35 @@ class Xapi:
         return user
 
     def _shown(self, user: dict[str, Any]) -> dict[str, Any]:
-        faults = self._emulator.faults
-        if faults.override_shown and user["Number"] in faults.status_override:
-            return {**user, "CurrentProfileName": faults.status_override[user["Number"]]}
-        return user
+        faults, profile = self._emulator.faults, user["CurrentProfileName"]
+        if faults.override_shown:
+            profile = faults.status_override.get(user["Number"], profile)
+        if faults.profile_names == "shown":
+            profile = self._emulator.settings.label(user, profile)
+        return {**user, "CurrentProfileName": profile}
+
+    def _meant(self, user: dict[str, Any], name: Any) -> Any:
+        """The profile that is meant; where users' own labels are told they are understood as well."""
+        if self._emulator.faults.profile_names == "internal":
+            return name
+        labels = {self._emulator.settings.label(user, profile): profile for profile in PROFILES}
+        return labels.get(name, name)
+
+    def _with_members(self, group: dict[str, Any]) -> dict[str, Any]:
+        members = [
+            membership
+            for user in self._emulator.pbx.users.values()
+            for membership in user["Groups"]
+            if membership.get("GroupId") == group["Id"]
+        ]
+        lists = {"Groups": [], "OfficeHolidays": [], "Rights": [], "Members": members}
+        return {**lists, **group, "HasMembers": bool(members)}
+
+    def _of_this_version(self, microsoft365: dict[str, Any]) -> dict[str, Any]:
+        users = dict(microsoft365["AdUsers"])
+        if not version.since(self._emulator.version, version.STATUS_SYNC):
+            users.pop("StatusSyncConfiguration", None)
+        return {**microsoft365, "AdUsers": users}
 
     def _check_profile(self, change: dict[str, Any]) -> None:
         if change.get("CurrentProfileName", PROFILES[0]) not in PROFILES:
@@ -283,10 +335,10 @@ class Xapi:
         self, request: Request, name: str, entities: list[dict[str, Any]], kind: Kind, options: Options
     ) -> Response:
         page, count = listed(entities, kind, options, self._emulator.faults.default_page_size)
-        body: dict[str, Any] = {"@odata.context": f"{_base(request)}$metadata#{name}{context_of(options)}"}
+        body: dict[str, Any] = {"@odata.context": context(request, name + context_of(options))}
         if count is not None:
             body["@odata.count"] = count
-        return _json({**body, "value": page})
+        return answered({**body, "value": page})
 
     def _entity(
         self,
@@ -298,72 +350,13 @@ class Xapi:
         status: int = 200,
     ) -> Response:
         shown = shaped(entity, kind, options)
-        context = f"{_base(request)}$metadata#{name}{context_of(options)}"
         one = "/$entity" if name == "Users" else ""
-        return _json({"@odata.context": context + one, **shown}, status)
+        told = context(request, f"{name}{context_of(options)}{one}")
+        return answered({"@odata.context": told, **shown}, status)
 
     def _moment(self, seconds: float) -> str:
         """In base time, so that a client on the real clock reads true durations."""
         return moment(self._emulator.clock.shown(seconds))
-
-
-class Collection:
-    """A set of entities that can be kept and changed, without what the PBX would do with them."""
-
-    def __init__(self, name: str, kind: Kind, first: Callable[[], dict[str, Any]]) -> None:
-        self.name = name
-        self._kind = kind
-        self._first = first
-        self._entities: dict[int, dict[str, Any]] = {}
-
-    def list_all(self, request: Request, options: Options, _: dict[str, str]) -> Response:
-        page, count = listed([self._first(), *self._entities.values()], self._kind, options)
-        body: dict[str, Any] = {
-            "@odata.context": f"{_base(request)}$metadata#{self.name}{context_of(options)}"
-        }
-        return _json({**body, **({} if count is None else {"@odata.count": count}), "value": page})
-
-    def get(self, request: Request, options: Options, found: dict[str, str]) -> Response:
-        entity = self._entity(found["id"])
-        context = f"{_base(request)}$metadata#{self.name}{context_of(options)}/$entity"
-        return _json({"@odata.context": context, **shaped(entity, self._kind, options)})
-
-    async def create(self, request: Request, _: Options, __: dict[str, str]) -> Response:
-        given = await _json_of(request)
-        entity_id = max(self._entities, default=1) + 1
-        number = given.get("Number") or f"{self.name[:3].upper()}{entity_id:04d}"
-        taken = {entity["Number"] for entity in (self._first(), *self._entities.values())}
-        if number in taken:
-            raise odata_error(400, errors.ALREADY_IN_USE, "Number")
-        entity = {**given, "Id": entity_id, "Number": number}
-        self._entities[entity_id] = entity
-        context = f"{_base(request)}$metadata#{self.name}/$entity"
-        return _json({"@odata.context": context, **entity}, 201)
-
-    async def update(self, request: Request, _: Options, found: dict[str, str]) -> Response:
-        entity = self._changeable(found["id"])
-        change = await _json_of(request)
-        if change.get("Number", entity["Number"]) != entity["Number"]:
-            raise odata_error(400, errors.FORBIDDEN_CHANGE, "Number")
-        entity.update({name: value for name, value in change.items() if name != "Id"})
-        return Response(status_code=204)
-
-    def delete(self, _: Request, __: Options, found: dict[str, str]) -> Response:
-        del self._entities[self._changeable(found["id"])["Id"]]
-        return Response(status_code=204)
-
-    def _entity(self, entity_id: str) -> dict[str, Any]:
-        first = self._first()
-        entity = first if int(entity_id) == first["Id"] else self._entities.get(int(entity_id))
-        if entity is None:
-            raise odata_error(404, errors.NOT_FOUND)
-        return entity
-
-    def _changeable(self, entity_id: str) -> dict[str, Any]:
-        """The first one is made by the emulator, and stays."""
-        if self._entity(entity_id)["Id"] not in self._entities:
-            raise odata_error(400, errors.FORBIDDEN_CHANGE)
-        return self._entities[int(entity_id)]
 
 
 def own_principal(emulator: "V20Emulator") -> dict[str, Any]:
@@ -377,6 +370,7 @@ def own_principal(emulator: "V20Emulator") -> dict[str, Any]:
             "Type": "Extension",
             "Hidden": False,
             "Tags": [],
+            "MemberOf": [],
         }
         for user in pbx.users.values()
         if emulator.monitored is not None and emulator.monitors(user["Number"])
@@ -415,21 +409,3 @@ _PASCAL = {
     "callid": "CallId",
     "legid": "LegId",
 }
-
-
-def _base(request: Request) -> str:
-    return f"{request.url.scheme}://{request.url.netloc}{PREFIX}/"
-
-
-async def _json_of(request: Request) -> dict[str, Any]:
-    try:
-        found = msgspec.json.decode(await request.body())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise odata_error(400, "The request body is not valid JSON.") from error
-    if not isinstance(found, dict):
-        raise odata_error(400, "The request body must be a JSON object.")
-    return found
-
-
-def _json(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json; charset=utf-8")
