@@ -12,8 +12,8 @@ from presencebridge.pbx.answers import PbxUser
 
 _RENEW_AT: Final = 0.8
 """Share of a token's life after which a new one is fetched."""
-_YOUNG_S: Final = 10.0
-"""A token that is refused so soon after it was made: another one would fare no better."""
+_REFUSED_AGAIN_S: Final = 10.0
+"""A token that is refused so soon after another one was: a third would fare no better."""
 _LONGEST_ANSWER: Final = 16_000_000
 _MOST_AT_A_TIME: Final = 6
 _MOST_PAGES: Final = 500
@@ -35,7 +35,7 @@ class V20Client:
         self._timeout_s = timeout_s
         self._now = now
         self._token = ""
-        self._made_at = float("-inf")
+        self._refused_at = float("-inf")
         self._renew_at = 0.0
         self._one_at_a_time = asyncio.Lock()
         self._free = asyncio.Semaphore(_MOST_AT_A_TIME)
@@ -56,10 +56,13 @@ class V20Client:
         """The token that is valid now; another one than `refused`. Raises `LinkError`."""
         async with self._one_at_a_time:
             asked_at = self._now()
-            is_refused = self._token == refused and asked_at >= self._made_at + _YOUNG_S
-            if not self._token or is_refused or asked_at >= self._renew_at:
+            may_be_dead = asked_at >= self._refused_at + _REFUSED_AGAIN_S
+            is_dead = bool(refused) and self._token == refused and may_be_dead
+            if not self._token or is_dead or asked_at >= self._renew_at:
                 self._token, life = v20.parse_token(await self._send("POST", v20.TOKEN_PATH, "", self._form))
-                self._made_at, self._renew_at = asked_at, asked_at + life * _RENEW_AT
+                self._renew_at = asked_at + life * _RENEW_AT
+                if is_dead:
+                    self._refused_at = asked_at
                 self._replaced.set()
                 self._replaced = asyncio.Event()
             return self._token
