@@ -7,19 +7,33 @@ from presencebridge.graph.client import GraphClient, Tokens
 from presencebridge.graph.teams import GraphTeams
 from presencebridge.graph.watcher import Link as WatcherLink
 from presencebridge.pbx.status_ways import StatusWays
+from presencebridge.pbx.v20_client import V20Client
 from presencebridge.pbx.v20_feed import V20Calls
 from presencebridge.pbx.v20_statuses import V20Statuses
 from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.runtime.clock import SteadyClock
 from presencebridge.runtime.dry_run import DryStatuses, DryTeams
 from presencebridge.runtime.links import Link
-from presencebridge.runtime.ports import CallFeed, Calls, Clock, Statuses, Store, Teams
+from presencebridge.runtime.ports import (
+    CallFeed,
+    Calls,
+    Clock,
+    PbxDirectory,
+    Statuses,
+    Store,
+    Teams,
+    TeamsDirectory,
+)
 from presencebridge.store.memory import MemoryStore
 from presencebridge.store.sqlite import SqliteStore
 
 
 def teams(graph: GraphClient) -> Teams:
     return GraphTeams(graph, "an app")
+
+
+def directories(graph: GraphClient, pbx: V20Client) -> tuple[TeamsDirectory, PbxDirectory]:
+    return GraphTeams(graph, "an app"), pbx
 
 
 def web_api(client: WebApiClient) -> tuple[Calls, Statuses]:

@@ -8,7 +8,7 @@ from cyclopts import App
 from presencebridge import __version__
 from presencebridge.cli.demo import demo
 from presencebridge.cli.emulate import emulate
-from presencebridge.cli.operator import pause, resume, status, watch, why
+from presencebridge.cli.operator import pause, people, resume, status, watch, why
 from presencebridge.cli.pbx import pbx
 from presencebridge.cli.service import check, login, run
 from presencebridge.cli.teams import teams
@@ -19,7 +19,7 @@ app = App(
     version=__version__,
     help="Keeps Microsoft Teams presence and a 3CX phone system in step, both ways.",
 )
-for command in (demo, run, check, login, status, watch, why, pause, resume):
+for command in (demo, run, check, login, status, people, watch, why, pause, resume):
     app.command(command)
 for group in (teams, pbx, emulate):
     app.command(group)

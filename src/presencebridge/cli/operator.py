@@ -1,14 +1,15 @@
-"""`status`, `why`, `pause`, `resume` and `watch`: they talk to the running service."""
+"""`status`, `people`, `why`, `pause`, `resume` and `watch`: they talk to the running service."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import httpx2
+from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
@@ -44,31 +45,79 @@ def status(*, config: Path, as_json: bool = False) -> int:
         print(f"{link['name']:<24} {link['state']:<10} since {_local(link['since'])}  {link['reason']}")
         if link["cure"]:
             print(f"{'':<24} cure: {link['cure']}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("ext.", "person", "Teams", "3CX", "calls", "we hold", "condition"):
-        table.add_column(column)
-    for person in overview["people"]:
-        table.add_row(
-            person["extension"],
-            person["name"],
-            person["teams"] or "-",
-            person["status"] or "-",
-            "?" if person["legs"] is None else ", ".join(person["legs"]) or "-",
-            person["holding"],
-            person["condition"],
-        )
-    console = Console(highlight=False, markup=False)
-    console.width = max(console.width, _TABLE_WIDTH)
-    console.print(table)
+    _print_table(
+        ("ext.", "person", "Teams", "3CX", "calls", "we hold", "condition"),
+        [
+            (
+                person["extension"],
+                person["name"],
+                person["teams"] or "-",
+                person["status"] or "-",
+                "?" if person["legs"] is None else ", ".join(person["legs"]) or "-",
+                person["holding"],
+                person["condition"],
+            )
+            for person in overview["people"]
+        ],
+    )
     for person in overview["people"]:
         for trouble in person["trouble"]:
             print(f"{person['extension']}: {trouble}")
     return _exit_status(overview)
 
 
+def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(highlight=False, markup=False)
+    console.width = max(console.width, _TABLE_WIDTH)
+    console.print(table)
+
+
 def _exit_status(overview: dict[str, Any]) -> int:
     in_trouble = any(person["condition"] == "trouble" for person in overview["people"])
     return 0 if overview["ready"] and not in_trouble else 1
+
+
+def people(*, config: Path, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+    """Who was matched with whom, who was not and why, and who is double.
+
+    Exit status 0 if both lists of users could be read the last time, else 1.
+
+    Parameters
+    ----------
+    config
+        The config file of the running service.
+    as_json
+        Print what the service says as it is.
+    """
+    with _service(config) as service:
+        found = _ask(service, "GET", "/api/matching")
+    if as_json:
+        print(json.dumps(found, indent=2))
+        return 1 if found["trouble"] else 0
+    if found["looked_at"]:
+        doubles = sum(one["double"] for one in found["left"])
+        print(
+            f"{len(found['matched'])} matched, {len(found['left'])} not ({doubles} double), "
+            f"as of {_local(found['looked_at'])}"
+        )
+    else:
+        print("still looking for who is who")
+    for note in filter(None, [found["trouble"], *found["notes"]]):
+        print(note["what"] + (f"\n    cure: {note['cure']}" if note["cure"] else ""))
+    _print_table(
+        ("ext.", "person", "Teams", "by"),
+        [(one["extension"], one["name"], one["teams_name"], one["by"]) for one in found["matched"]],
+    )
+    for one in found["left"]:
+        print(f"{one['extension']} {one['name'] or one['address']}: {one['why']}")
+        if one["cure"]:
+            print(f"    cure: {one['cure']}")
+    return 1 if found["trouble"] else 0
 
 
 def why(person: str, *, config: Path) -> None:

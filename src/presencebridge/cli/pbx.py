@@ -70,5 +70,5 @@ async def _side(config: Path) -> "AsyncIterator[PbxSide]":
     from presencebridge.adapters import pbx_side
     from presencebridge.runtime.clock import SteadyClock
 
-    async with pbx_side(load(config), SteadyClock().now) as side:
+    async with pbx_side(load(config).pbx, SteadyClock().now) as side:
         yield side

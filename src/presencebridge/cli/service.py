@@ -56,8 +56,11 @@ def check(*, config: Path) -> int:
     loaded = load(config)
     app_tokens(loaded)  # a certificate that can't be used is a problem of the config
     _advise(loaded)
-    people = len(loaded.person)
-    print(f"{config}: fine ({people} {'person' if people == 1 else 'people'}, preset {loaded.policy.preset})")
+    count = len(loaded.person)
+    people = f"{count} {'person' if count == 1 else 'people'}"
+    if loaded.people.match == "email":
+        people = f"people by mail address, {count} by hand"
+    print(f"{config}: fine ({people}, preset {loaded.policy.preset})")
     return 0
 
 

@@ -21,16 +21,30 @@ DELEGATED_SCOPES = (
     "User.ReadBasic.All",
 )
 
-_GRAPH_NAMES = {"user_principal_name": "userPrincipalName", "display_name": "displayName"}
+_GRAPH_NAMES = {
+    "user_principal_name": "userPrincipalName",
+    "display_name": "displayName",
+    "other_mails": "otherMails",
+    "proxy_addresses": "proxyAddresses",
+    "account_enabled": "accountEnabled",
+    "user_type": "userType",
+}
 
 
 class User(msgspec.Struct, frozen=True, rename=_GRAPH_NAMES):
-    """A Teams user. Without an `id` one is derived from the name, the same in every run."""
+    """A Teams user. Without an `id` one is derived from the name, the same in every run.
+
+    `proxy_addresses` left out are those that a mailbox has anyhow: its main address.
+    """
 
     user_principal_name: str
     id: str = ""
     mail: str | None = None
     display_name: str | None = None
+    other_mails: tuple[str, ...] = ()
+    proxy_addresses: tuple[str, ...] | None = None
+    account_enabled: bool = True
+    user_type: str = "Member"
 
     def __post_init__(self) -> None:
         if not self.id:

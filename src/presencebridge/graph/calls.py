@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, TypeVar, cast
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -25,7 +25,12 @@ https://learn.microsoft.com/graph/api/cloudcommunications-getpresencesbyuserid""
 NAMES_IN_ONE_FILTER: Final = 7
 """Graph takes 15 clauses in a filter; a name costs two (user principal name, mail)."""
 
+USERS_A_PAGE: Final = 999
+"""Graph's largest page: https://learn.microsoft.com/graph/api/user-list"""
+
+_USERS_PATH: Final = "/v1.0/users"
 _USER_FIELDS: Final = "$select=id,userPrincipalName,mail,displayName"
+_MORE_USER_FIELDS: Final = ",otherMails,proxyAddresses,accountEnabled,userType"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,8 @@ class Call(Generic[T]):
     """The permission that it needs, for the error message."""
     may_be_empty: bool = False
     """Whether an answer without a body is one."""
+    may_wait: bool = False
+    """Whether it lets others of its budget go first: there will be another one soon."""
 
 
 def read_presences(ids: Sequence[str]) -> Call[wire.Presences]:
@@ -54,6 +61,7 @@ def read_presences(ids: Sequence[str]) -> Call[wire.Presences]:
         wire.Presences,
         {"ids": list(ids)},
         "Presence.Read.All",
+        may_wait=True,
     )
 
 
@@ -99,8 +107,39 @@ def find_users(names: Sequence[str]) -> Call[wire.Users]:
     for name in names:
         text = name.replace("'", "''")
         clauses += [f"userPrincipalName eq '{text}'", f"mail eq '{text}'"]
-    path = f"/v1.0/users?$filter={quote(' or '.join(clauses))}&{_USER_FIELDS}"
-    return Call("GET", path, "users", wire.Users, needs="User.ReadBasic.All")
+    path = f"{_USERS_PATH}?$filter={quote(' or '.join(clauses))}&{_USER_FIELDS}"
+    return _users(path)
+
+
+def list_users(*, further: bool = False) -> Call[wire.Users]:
+    """The first page of everybody, with the fields that need `User.Read.All` too if `further`."""
+    fields = _USER_FIELDS + (_MORE_USER_FIELDS if further else "")
+    return _users(f"{_USERS_PATH}?{fields}&$top={USERS_A_PAGE}")
+
+
+def more_users(link: str) -> Call[wire.Users]:
+    """The page that an `@odata.nextLink` names. Raises `Malformed` for a link to anywhere else.
+
+    Only its path and query are taken: whatever host it names, it is our Graph that is asked, so no token goes
+    elsewhere.
+    """
+    try:
+        parts = urlsplit(link)
+        query = parts.query if link.isascii() and link.isprintable() and parts.path == _USERS_PATH else ""
+    except ValueError:
+        query = ""
+    if not query:
+        raise Malformed("Graph's list of users goes on at an address that is none of its own")
+    return _users(f"{_USERS_PATH}?{query}")
+
+
+def _users(path: str) -> Call[wire.Users]:
+    """Microsoft's page of this request names User.Read.All as the least for apps.
+
+    User.ReadBasic.All, which there has been for apps since 2024, is enough in some tenants and refused in
+    others: https://learn.microsoft.com/answers/questions/6019739
+    """
+    return Call("GET", path, "users", wire.Users, needs="User.ReadBasic.All, or User.Read.All")
 
 
 @dataclass(frozen=True, slots=True)

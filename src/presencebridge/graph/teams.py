@@ -1,4 +1,4 @@
-"""I/O: what the bridge does on Teams, in Graph's calls: read presences, and our own session."""
+"""I/O: what the bridge does on Teams, in Graph's calls: presences, our own session, and who there is."""
 
 import contextlib
 import re
@@ -8,13 +8,26 @@ from typing import Final, TypeVar
 import msgspec
 
 from presencebridge.core.model import Presence
-from presencebridge.errors import Gone, Refused
+from presencebridge.errors import Gone, Malformed, Refused
 from presencebridge.graph import calls, wire
 from presencebridge.graph.client import GraphClient
 
 T = TypeVar("T")
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+
+_MANY_NAMES: Final = 100
+"""Beyond this it is cheaper to list everybody, 999 in a request, than to ask for 7 names in a request."""
+_MOST_PAGES: Final = 2000
+"""Two million users; a list that goes on after that goes on for ever."""
+
+
+class Everybody(msgspec.Struct, frozen=True):
+    """The users of a tenant."""
+
+    users: tuple[wire.User, ...]
+    in_full: bool
+    """Whether further addresses, disabled accounts and kinds of users could be seen."""
 
 
 class GraphTeams:
@@ -49,13 +62,37 @@ class GraphTeams:
         """People by user principal name, mail or object id; who is not found is not in the answer."""
         found = {name: wire.User(name) for name in names if _GUID.fullmatch(name)}
         rest = [name for name in names if name not in found]
+        if len(rest) > _MANY_NAMES:
+            return found | _by_name(rest, await self._list(calls.list_users()))
         for start in range(0, len(rest), calls.NAMES_IN_ONE_FILTER):
             group = rest[start : start + calls.NAMES_IN_ONE_FILTER]
-            users = await self._find(group)
-            by_name = {user.mail.casefold(): user for user in users if user.mail}
-            by_name |= {user.user_principal_name.casefold(): user for user in users}
-            found |= {name: by_name[name.casefold()] for name in group if name.casefold() in by_name}
+            found |= _by_name(group, await self._find(group))
         return found
+
+    async def everybody(self) -> Everybody:
+        """Everybody in the tenant, with their further addresses where the app may see them."""
+        try:
+            users = await self._list(calls.list_users(further=True))
+        except Refused as error:
+            if error.status != 403:
+                raise
+            return Everybody(tuple(await self._list(calls.list_users())), in_full=False)
+        # An account is enabled or it is not: null for all of them means that it was not for us.
+        return Everybody(tuple(users), in_full=any(user.account_enabled is not None for user in users))
+
+    async def _list(self, first: calls.Call[wire.Users]) -> list[wire.User]:
+        """All pages, or an error: half a list would look as if the others had left."""
+        found: list[wire.User] = []
+        seen: set[str] = set()
+        page = await self._graph.run(first)
+        while True:
+            found += _readable(page.value, wire.User)
+            if not page.next_link:
+                return found
+            if page.next_link in seen or len(seen) == _MOST_PAGES:
+                raise Malformed("Graph's list of users has no end")
+            seen.add(page.next_link)
+            page = await self._graph.run(calls.more_users(page.next_link))
 
     async def _find(self, names: Sequence[str]) -> list[wire.User]:
         """Where Graph refuses the request as a whole, find whose name it is, so that it costs nobody else."""
@@ -66,6 +103,13 @@ class GraphTeams:
                 raise
         half = len(names) // 2
         return [*await self._find(names[:half]), *await self._find(names[half:])] if half else []
+
+
+def _by_name(names: Sequence[str], users: Sequence[wire.User]) -> dict[str, wire.User]:
+    """A principal name before somebody's mail address."""
+    known = {user.mail.casefold(): user for user in users if user.mail}
+    known |= {user.user_principal_name.casefold(): user for user in users}
+    return {name: known[name.casefold()] for name in names if name.casefold() in known}
 
 
 def _readable(items: Sequence[msgspec.Raw], kind: type[T]) -> list[T]:

@@ -20,12 +20,43 @@ class Presences(msgspec.Struct, frozen=True):
 
 
 class User(msgspec.Struct, frozen=True, rename="camel"):
-    """https://learn.microsoft.com/graph/api/resources/user"""
+    """https://learn.microsoft.com/graph/api/resources/user
+
+    The fields from `other_mails` on come only where they are asked for. With `User.ReadBasic.All` alone Graph
+    leaves them null or empty: https://learn.microsoft.com/graph/permissions-reference (what the basic profile
+    holds), github.com/microsoftgraph/msgraph-sdk-dotnet/issues/471 (what becomes of the others).
+    """
 
     id: str
     user_principal_name: str = ""
     mail: str | None = None
     display_name: str | None = None
+    other_mails: tuple[str, ...] | None = None
+    proxy_addresses: tuple[str, ...] | None = None
+    account_enabled: bool | None = None
+    user_type: str | None = None
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Mail addresses beside `mail`: of the mailbox (`smtp:...`), and whatever else was entered."""
+        kinds = [address.partition(":") for address in self.proxy_addresses or ()]
+        mailbox = [rest for kind, _, rest in kinds if kind.casefold() == "smtp"]
+        return tuple(address.strip() for address in (*mailbox, *(self.other_mails or ())))
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the account may sign in; true where we may not see it."""
+        return self.account_enabled is not False
+
+    @property
+    def guest(self) -> bool:
+        """Whether this is somebody of another organization; their principal names hold `#EXT#`.
+
+        https://learn.microsoft.com/entra/external-id/user-properties
+        """
+        if self.user_type is not None:
+            return self.user_type.casefold() == "guest"
+        return "#ext#" in self.user_principal_name.casefold()
 
 
 class Users(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from presencebridge import metrics
 from presencebridge.core.commands import (
@@ -39,7 +40,7 @@ from presencebridge.core.policy import Policy
 from presencebridge.errors import LinkError, TryAgain
 from presencebridge.runtime.journal import Entry, Journal
 from presencebridge.runtime.people import Member, People
-from presencebridge.runtime.ports import Clock, Pbx, Store, Teams
+from presencebridge.runtime.ports import Clock, Statuses, Store, Teams
 
 _log = structlog.get_logger()
 
@@ -56,17 +57,22 @@ class Hub:
     """Everybody's state, and the only thing that changes it."""
 
     def __init__(
-        self, people: People, store: Store, teams: Teams, pbx: Pbx, clock: Clock, journal: Journal
+        self, people: People, store: Store, teams: Teams, statuses: Statuses, clock: Clock, journal: Journal
     ) -> None:
         self._people = people
         self._store = store
         self._teams = teams
-        self._pbx = pbx
+        self._statuses = statuses
         self._clock = clock
         self._journal = journal
         self._states: dict[str, State] = {}
         self._mailboxes: dict[str, collections.deque[AnyEvent]] = {}
+        self._workers: dict[str, asyncio.Task[None]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._leaving: dict[str, asyncio.Event] = {}
+        """Set when nothing is held any more for somebody who is to go."""
+        self._strangers: dict[str, State] = {}
+        """States from the store, of people who are not served so far."""
         self._tasks: asyncio.TaskGroup | None = None
         self.on_read_wanted: Callable[[Member, float], None] = lambda _member, _not_before: None
         self.on_teams_failed: Callable[[Member], None] = lambda _member: None
@@ -74,11 +80,82 @@ class Hub:
         self.on_unsaved: Callable[[str], None] = lambda _reason: None
         self.on_saved: Callable[[], None] = lambda: None
 
-    async def load(self) -> None:
-        """Everybody's claims from the store; people who are not served any more are forgotten."""
+    async def load(self, *, all_are_known: bool = True) -> None:
+        """Everybody's claims from the store; people who are not served any more are forgotten.
+
+        Unless `all_are_known`, who is not served yet may still come: `part_with_strangers` ends that.
+        """
         known = self._store.load()
-        await self._store.forget([key for key in known if key not in self._people])
-        self._states = {member.key: known.get(member.key, State()) for member in self._people}
+        self._states = {member.key: known.pop(member.key, State()) for member in self._people}
+        if all_are_known:
+            await self._store.forget(known)
+        else:
+            self._strangers = known
+
+    @property
+    def has_strangers(self) -> bool:
+        """Whether the store knows people who are not served."""
+        return bool(self._strangers)
+
+    async def part_with_strangers(self) -> None:
+        """Forget who was served before the start and is not any more.
+
+        A status of ours is given back first, if 3CX lets us; a session on Teams has ended by itself, or will.
+        """
+        strangers, self._strangers = self._strangers, {}
+        for key, state in strangers.items():
+            claim = state.status_claim
+            if claim and claim.ours and claim.before and not state.paused:
+                with contextlib.suppress(LinkError):
+                    await self._statuses.change_status(key, claim.ours, claim.before)
+        with contextlib.suppress(OSError):
+            await self._store.forget(strangers)
+
+    def join(self, member: Member) -> None:
+        """Serve somebody from now on."""
+        self._people.add(member)
+        self._states[member.key] = self._strangers.pop(member.key, State())
+        self.post(member.key, Started())
+
+    async def leave(self, member: Member, within_s: float) -> None:
+        """Serve somebody no longer: what we hold is given back as well as it can be, and they are forgotten.
+
+        It is given back by the rules themselves, as if nothing were wanted on either side any more.
+        """
+        key, state = member.key, self._states[member.key]
+        silent = member.policy.excluded or state.paused
+        member.policy = replace(member.policy, teams_to_3cx=False, threecx_to_teams=False, pair_for={})
+        done = self._leaving[key] = asyncio.Event()
+        with contextlib.suppress(TimeoutError, LinkError):
+            async with asyncio.timeout(within_s):
+                if self._tasks is not None and state.pbx_up and not silent:
+                    self.post(key, TimerFired())
+                    await done.wait()
+        await self._stop_worker(key)
+        left = self._states[key].teams_claim
+        with contextlib.suppress(TimeoutError, LinkError):
+            async with asyncio.timeout(within_s):
+                if left and member.user is not None and not silent:  # the rules wait for 3CX with it
+                    await self._teams.clear_presence(member.user)
+        await self._drop(member)
+
+    async def _stop_worker(self, key: str) -> None:
+        self._mailboxes.pop(key, None)
+        worker = self._workers.pop(key, None)
+        if worker is not None:
+            worker.cancel()
+            await asyncio.wait([worker])
+
+    async def _drop(self, member: Member) -> None:
+        key = member.key
+        self._people.remove(member)
+        del self._states[key], self._leaving[key]
+        timer = self._timers.pop(key, None)
+        if timer:
+            timer.cancel()
+        self._journal.forget(key)
+        with contextlib.suppress(OSError):  # it is forgotten at the next start
+            await self._store.forget([key])
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -95,6 +172,11 @@ class Hub:
     def state(self, key: str) -> State:
         return self._states[key]
 
+    def seen(self, member: Member, event: AnyEvent) -> None:
+        """Post what is about this very person, unless they have gone, whoever has the extension now."""
+        if self._people.has(member):
+            self.post(member.key, event)
+
     def post(self, key: str, event: AnyEvent) -> None:
         """Put an event into a person's mailbox. Events of a hub that does not run are dropped."""
         if self._tasks is None or key not in self._states:
@@ -102,18 +184,19 @@ class Hub:
         mailbox = self._mailboxes.get(key)
         if mailbox is None:
             mailbox = self._mailboxes[key] = collections.deque()
-            self._tasks.create_task(self._work(key, mailbox), name=f"mailbox {key}")
+            work = self._work(self._people[key], mailbox)
+            self._workers[key] = self._tasks.create_task(work, name=f"mailbox {key}")
         elif len(mailbox) >= _MOST_WAITING:
             oldest = next((waiting for waiting in mailbox if type(waiting) is type(event)), None)
             if oldest is not None:
                 mailbox.remove(oldest)
         mailbox.append(event)
 
-    async def _work(self, key: str, mailbox: collections.deque[AnyEvent]) -> None:
+    async def _work(self, member: Member, mailbox: collections.deque[AnyEvent]) -> None:
         while mailbox:
-            await self._step(self._people[key], mailbox.popleft())
+            await self._step(member, mailbox.popleft())
         # No await between "empty" and here: an event in between would be lost.
-        del self._mailboxes[key]
+        del self._mailboxes[member.key], self._workers[member.key]
 
     async def _step(self, member: Member, event: AnyEvent) -> None:
         key, now, begun = member.key, self._clock.now(), time.perf_counter()
@@ -129,6 +212,8 @@ class Hub:
         for command in commands:
             self._carry_out(member, command)
         self._set_timer(member, new, now)
+        if key in self._leaving and _holds_nothing(new):
+            self._leaving[key].set()
 
     async def _save(self, key: str, state: State) -> None:
         """Nothing is sent before it is saved, so a full disk stops this person here, and tells."""
@@ -171,23 +256,23 @@ class Hub:
                     await self._teams.clear_presence(member.user)
         except LinkError as error:
             metrics.WRITES.labels("teams", type(error).__name__).inc()
-            self.post(member.key, PresenceWriteFailed(_in_words(error), _after(error)))
+            self.seen(member, PresenceWriteFailed(_in_words(error), _after(error)))
             self.on_teams_failed(member)
         else:
             metrics.WRITES.labels("teams", "done").inc()
-            self.post(member.key, PresenceWritten(isinstance(command, ClearPresence)))
+            self.seen(member, PresenceWritten(isinstance(command, ClearPresence)))
 
     async def _write_status(self, member: Member, command: ChangeStatus) -> None:
         try:
             with metrics.WRITE_SECONDS.labels("3cx").time():
-                change = await self._pbx.change_status(member.key, command.expected, command.wanted)
+                change = await self._statuses.change_status(member.key, command.expected, command.wanted)
         except LinkError as error:
             metrics.WRITES.labels("3cx", type(error).__name__).inc()
-            self.post(member.key, StatusWriteFailed(_in_words(error), _after(error)))
+            self.seen(member, StatusWriteFailed(_in_words(error), _after(error)))
         else:
             ignored = change.wrote and change.after == change.before
             metrics.WRITES.labels("3cx", "ignored" if ignored else "done").inc()
-            self.post(member.key, StatusWritten(change.before, change.after, change.wrote))
+            self.seen(member, StatusWritten(change.before, change.after, change.wrote))
 
     def _set_timer(self, member: Member, state: State, now: float) -> None:
         timer = self._timers.pop(member.key, None)
@@ -236,6 +321,11 @@ class Hub:
                 for member in holding:
                     tasks.create_task(clear(member))
         return sum(self._states[member.key].teams_claim is not None for member in holding)
+
+
+def _holds_nothing(state: State) -> bool:
+    writing = state.teams_write.doing or state.status_write.doing
+    return not (state.teams_claim or state.status_claim or writing)
 
 
 def _looks_different(old: State, new: State) -> bool:

@@ -45,6 +45,10 @@ class Journal:
             if reader.qsize() < _MOST_BEHIND:  # a reader that slow reads everything anew
                 reader.put_nowait(entry)
 
+    def forget(self, person: str) -> None:
+        """Who gets the extension next has a history of their own."""
+        self._entries.pop(person, None)
+
     def close(self) -> None:
         """Nothing more will come: whoever follows may go."""
         self.closed = True

@@ -1,4 +1,4 @@
-"""Who is served: the people of the config, and what Entra and 3CX call them."""
+"""Who is served, and what Entra and 3CX call them. People come and go while the service runs."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ class Member(msgspec.Struct):
 
     key: str
     teams: str
-    """User principal name, mail address or object id, as the config has it."""
+    """User principal name, mail address or object id: as the config has it, else as Entra has it."""
     policy: Policy
     user: str | None = None
     """The object id in Entra, in lower case, once it is known."""
@@ -36,7 +36,8 @@ class People:
         self._by_user: dict[str, Member] = {}
 
     def __iter__(self) -> Iterator[Member]:
-        return iter(self._by_key.values())
+        """Everybody who is served now, whoever comes or goes meanwhile."""
+        return iter(tuple(self._by_key.values()))
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -46,6 +47,22 @@ class People:
 
     def __contains__(self, key: str) -> bool:
         return key in self._by_key
+
+    def add(self, member: Member) -> None:
+        """Somebody new, with a key that nobody has."""
+        self._by_key[member.key] = member
+        if member.user is not None:
+            self._by_user[member.user] = member
+
+    def remove(self, member: Member) -> None:
+        if self.has(member):
+            del self._by_key[member.key]
+        if member.user is not None and self._by_user.get(member.user) is member:
+            del self._by_user[member.user]
+
+    def has(self, member: Member) -> bool:
+        """Whether it is this one who is served, and not somebody else who has the extension now."""
+        return self._by_key.get(member.key) is member
 
     def identify(self, member: Member, user: str, name: str) -> None:
         """Entra said who this is."""

@@ -41,6 +41,7 @@ class Site(Protocol):
 
     def overview(self) -> views.Overview: ...
     def person(self, name: str) -> views.PersonPage | None: ...
+    def matching(self) -> views.MatchingView: ...
     def pause(self, name: str, seconds: float | None) -> bool: ...
     def resume(self, name: str) -> bool: ...
     def refresh(self) -> None: ...
@@ -62,6 +63,7 @@ def operator_app(site: Site, hosts: list[str]) -> ASGIApp:
         Route("/api/people/{person:path}/pause", pages.pause, methods=["POST"]),
         Route("/api/people/{person:path}/resume", pages.resume, methods=["POST"]),
         Route("/api/people/{person:path}", pages.person),
+        Route("/api/matching", pages.matching),
         Route("/api/refresh", pages.refresh, methods=["POST"]),
         Route("/api/events", pages.events),
     ]
@@ -121,6 +123,9 @@ class _Pages:
         page = self._site.person(request.path_params["person"])
         return _unknown() if page is None else _json(page)
 
+    async def matching(self, _request: Request) -> Response:
+        return _json(self._site.matching())
+
     async def pause(self, request: Request) -> Response:
         body = await _order(request)
         if body is None:
@@ -158,7 +163,8 @@ class _Pages:
                 yield {"event": "changed", "data": "{}"}
 
     def _html(self, template: str) -> Response:
-        html = self._templates.get_template(template).render(overview=self._site.overview())
+        overview, matching = self._site.overview(), views.page_of(self._site.matching())
+        html = self._templates.get_template(template).render(overview=overview, matching=matching)
         return Response(html, media_type="text/html", headers=_HEADERS)
 
 

@@ -2,14 +2,21 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from typing import Final
 
 import msgspec
 
 from presencebridge import words
 from presencebridge.core.model import Presence, State
+from presencebridge.runtime.directory import Directory
 from presencebridge.runtime.journal import Entry
 from presencebridge.runtime.links import LinkReport
+from presencebridge.runtime.matching import DOUBLE, How, Left, in_words
 from presencebridge.runtime.people import Member
+
+_BY: Final = {How.BY_HAND: "config", How.ADDRESS: "address", How.FURTHER: "further address"}
+
+_MOST_LEFT_ON_THE_PAGE: Final = 200
 
 
 class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -75,6 +82,68 @@ class Overview(msgspec.Struct, frozen=True):
     people: list[PersonView]
 
 
+class Note(msgspec.Struct, frozen=True):
+    """Something worth knowing, and what can be done about it."""
+
+    what: str
+    cure: str
+
+
+_NOT_IN_FULL: Final = Note(
+    "Entra does not show us further mail addresses, nor which accounts are blocked: nobody is found by them",
+    "give the app the permission User.Read.All in Entra, with admin consent, if that matters",
+)
+
+
+class MatchedView(msgspec.Struct, frozen=True):
+    """Somebody with both sides."""
+
+    extension: str
+    teams_name: str
+    name: str
+    by: str
+    """address, further address or config"""
+
+
+class LeftView(msgspec.Struct, frozen=True):
+    """Somebody who was not matched."""
+
+    extension: str
+    name: str
+    address: str
+    reason: str
+    double: bool
+    why: str
+    cure: str
+
+
+class MatchingView(msgspec.Struct, frozen=True):
+    """Who is who, as far as it could be found out."""
+
+    match: str
+    """list or email"""
+    looked_at: str | None
+    """When it was last found out; None as long as it never was."""
+    trouble: Note | None
+    """Why it could not be found out the last time."""
+    notes: list[Note]
+    matched: list[MatchedView]
+    left: list[LeftView]
+
+
+class MatchingPage(msgspec.Struct, frozen=True):
+    """The same for the page: of those who were not matched it shows the first ones, doubles before others."""
+
+    show: bool
+    matched: int
+    left: int
+    doubles: int
+    shown: list[LeftView]
+    looked_at: str | None
+    trouble: Note | None
+    notes: list[Note]
+
+
 def person(member: Member, state: State, *, links_up: bool) -> PersonView:
     """With a link down nobody can be said to be in step."""
     teams, status = state.teams_claim, state.status_claim
@@ -122,6 +191,40 @@ def person_page(view: PersonView, entries: Iterable[Entry], *, dry_run: bool) ->
 def story(entry: Entry) -> Story:
     did = [words.said(command) for command in entry.said]
     return Story(clock(entry.at), words.seen(entry.seen), did, entry.person)
+
+
+def matching(mode: str, directory: Directory, notes: Iterable[Note] = ()) -> MatchingView:
+    found, trouble = directory.matching, directory.trouble
+    unused = [
+        Note(f"exclude names {word}, and nobody is called that", "correct it, or take it out")
+        for word in found.unused
+    ]
+    return MatchingView(
+        mode,
+        None if directory.looked_at is None else clock(directory.looked_at),
+        None if trouble is None else Note(str(trouble), trouble.cure),
+        [*notes, *unused, *(() if directory.in_full else (_NOT_IN_FULL,))],
+        [
+            MatchedView(one.extension, one.teams, one.name, _BY[one.how])
+            for one in found.served
+            if one.user is not None and not one.excluded
+        ],
+        [_left(one) for one in found.left],
+    )
+
+
+def page_of(view: MatchingView) -> MatchingPage:
+    show = view.match == "email" or bool(view.left or view.notes)
+    doubles = sum(one.double for one in view.left)
+    shown = sorted(view.left, key=lambda one: not one.double)[:_MOST_LEFT_ON_THE_PAGE]
+    return MatchingPage(
+        show, len(view.matched), len(view.left), doubles, shown, view.looked_at, view.trouble, view.notes
+    )
+
+
+def _left(one: Left) -> LeftView:
+    why, cure = in_words(one)
+    return LeftView(one.extension, one.name, one.address, one.why.value, one.why in DOUBLE, why, cure)
 
 
 def link(report: LinkReport) -> LinkView:

@@ -42,6 +42,15 @@ class Board:
     def __contains__(self, user_id: str) -> bool:
         return user_id in self._entries
 
+    def add(self, user_id: str, now: float) -> None:
+        """Somebody new, who has no session yet."""
+        self._entries[user_id] = Entry(sequence=self._next_stamp(now))
+
+    def remove(self, user_id: str) -> None:
+        del self._entries[user_id]
+        self._turns = [turn for turn in self._turns if turn[1] != user_id]
+        heapq.heapify(self._turns)
+
     def entry(self, user_id: str) -> Entry:
         return self._entries[user_id]
 

@@ -33,6 +33,19 @@ class _Preferred(msgspec.Struct, forbid_unknown_fields=True):
     expires_s: float | None = None
 
 
+class _User(msgspec.Struct, forbid_unknown_fields=True, rename="camel"):
+    """What is left out stays as it is."""
+
+    user_principal_name: str | msgspec.UnsetType = msgspec.UNSET
+    id: str | msgspec.UnsetType = msgspec.UNSET
+    mail: str | msgspec.UnsetType | None = msgspec.UNSET
+    display_name: str | msgspec.UnsetType | None = msgspec.UNSET
+    other_mails: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
+    proxy_addresses: tuple[str, ...] | msgspec.UnsetType | None = msgspec.UNSET
+    account_enabled: bool | msgspec.UnsetType = msgspec.UNSET
+    user_type: str | msgspec.UnsetType = msgspec.UNSET
+
+
 class _Advance(msgspec.Struct, forbid_unknown_fields=True):
     advance_s: float
 
@@ -66,6 +79,8 @@ def routes(emulator: "GraphEmulator") -> Starlette:
         ("PUT", "/users/{key}/client", port.put_client),
         ("PUT", "/users/{key}/preferred", port.put_preferred),
         ("GET", "/users/{key}", port.get_user),
+        ("PUT", "/users/{key}", port.put_user),
+        ("DELETE", "/users/{key}", port.delete_user),
         ("GET", "/requests", port.get_requests),
         ("DELETE", "/requests", port.clear_requests),
         ("POST", "/clock", port.advance),
@@ -128,6 +143,34 @@ class _Control:
 
     async def get_user(self, request: Request) -> Any:
         return self._view(self._user(request))
+
+    async def put_user(self, request: Request) -> Any:
+        """Somebody new, or somebody's names, addresses and account."""
+        form = await _given(request, _User, empty=b"{}")
+        given = {
+            name: value
+            for name in form.__struct_fields__
+            if (value := getattr(form, name)) is not msgspec.UNSET
+        }
+        key = request.path_params["key"]
+        try:
+            before = self._emulator.directory.find(key)
+        except GraphError:
+            by_name = {"user_principal_name": key} if "@" in key else {"id": key}
+            given = by_name | given
+            if "user_principal_name" not in given:
+                raise ValueError("somebody new needs a userPrincipalName") from None
+            user = User(**given)
+        else:
+            if given.get("id", before.id) != before.id:
+                raise ValueError("an id can't be changed; delete the user and put another")
+            user = msgspec.structs.replace(before, **given)
+        self._emulator.put_user(user)
+        return user
+
+    async def delete_user(self, request: Request) -> Any:
+        self._emulator.remove_user(self._user(request))
+        return {}
 
     # -- what was asked, and the clock
 

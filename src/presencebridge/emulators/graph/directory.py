@@ -4,7 +4,7 @@ learn.microsoft.com/graph/api/user-list and user-get; learn.microsoft.com/graph/
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from presencebridge.emulators.graph.errors import GraphError, bad_request, user_not_found
@@ -19,6 +19,10 @@ _ON_REQUEST = (
     *("accountEnabled", "city", "companyName", "country", "createdDateTime", "department", "employeeId"),
     *("imAddresses", "mailNickname", "otherMails", "proxyAddresses", "state", "usageLocation", "userType"),
 )
+_ALL = frozenset((*_DEFAULT, *_ON_REQUEST))
+# What User.ReadBasic.All lets an app see, by learn.microsoft.com/graph/permissions-reference; the photo and
+# the securityIdentifier, which belong to it too, are not here.
+_BASIC = frozenset(("displayName", "givenName", "id", "mail", "surname", "userPrincipalName"))
 _PAGE, _PAGE_AT_MOST = 100, 999
 
 _TOKEN = re.compile(r"\s*(?:(?P<mark>[(),])|'(?P<text>(?:[^']|'')*)'|(?P<word>[A-Za-z][\w.]*))")
@@ -34,10 +38,14 @@ class Directory:
             for watcher in world.watchers
             if watcher.username.casefold() not in known
         ]
-        self.users: tuple[User, ...] = (*world.users, *watchers)
-        self._by_key = {
-            key.casefold(): user for user in self.users for key in (user.id, user.user_principal_name)
-        }
+        self._by_id: dict[str, User] = {}
+        self._by_key: dict[str, User] = {}
+        for user in (*world.users, *watchers):
+            self.put(user)
+
+    @property
+    def users(self) -> tuple[User, ...]:
+        return tuple(self._by_id.values())
 
     def find(self, key: str) -> User:
         """By object id or user principal name. Raises Graph's 404."""
@@ -46,17 +54,38 @@ class Directory:
         except KeyError:
             raise user_not_found(key) from None
 
+    def put(self, user: User) -> None:
+        """Somebody new, or what is now known of somebody. Raises `ValueError` if the name is another's."""
+        other = self._by_key.get(user.user_principal_name.casefold())
+        if other is not None and other.id != user.id:
+            raise ValueError(f"{user.user_principal_name} is the name of somebody else; give another")
+        if user.id in self._by_id:
+            del self._by_key[self._by_id[user.id].user_principal_name.casefold()]
+        self._by_id[user.id] = user
+        self._by_key |= {key.casefold(): user for key in (user.id, user.user_principal_name)}
+
+    def remove(self, user: User) -> None:
+        """The account is deleted."""
+        del self._by_id[user.id]
+        for key in (user.id, user.user_principal_name):
+            self._by_key.pop(key.casefold(), None)
+
 
 def page_of_users(
-    users: Sequence[User], query: Mapping[str, str], next_link: Callable[[int], str]
+    users: Sequence[User], query: Mapping[str, str], next_link: Callable[[int], str], *, in_full: bool
 ) -> dict[str, Any]:
-    """The answer to a listing, without its context: rows, and the link to the rest."""
+    """The answer to a listing, without its context: rows, and the link to the rest.
+
+    Without the right to see users in full, more than the basic profile comes as null or empty, and a filter
+    on it is refused: github.com/microsoftgraph/msgraph-sdk-dotnet/issues/471 and
+    github.com/microsoftgraph/microsoft-graph-toolkit/issues/2602.
+    """
     unknown = set(query) - {"$filter", "$select", "$top", "$count", "$skiptoken", "$orderby"}
     if unknown:
         raise bad_request(f"Unrecognized query parameter '{min(unknown)}'.")
-    rows = [_row(user) for user in users]
+    rows = [_row(user, in_full=in_full) for user in users]
     if "$filter" in query:
-        accepts = filtered(query["$filter"])
+        accepts = filtered(query["$filter"], _ALL if in_full else _BASIC)
         rows = [row for row in rows if accepts(row)]
     top, start = _whole(query, "$top", _PAGE), _whole(query, "$skiptoken", 0)
     if not 0 < top <= _PAGE_AT_MOST:
@@ -72,8 +101,14 @@ def page_of_users(
     return answer
 
 
-def user_row(user: User, select: str | None) -> dict[str, Any]:
-    return selected(_row(user), select)
+def user_row(user: User, select: str | None, *, in_full: bool) -> dict[str, Any]:
+    return selected(_row(user, in_full=in_full), select)
+
+
+def denied() -> GraphError:
+    return GraphError(
+        403, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."
+    )
 
 
 def selected(row: Mapping[str, Any], select: str | None) -> dict[str, Any]:
@@ -92,15 +127,19 @@ def selected(row: Mapping[str, Any], select: str | None) -> dict[str, Any]:
     return chosen
 
 
-def filtered(text: str) -> Callable[[Mapping[str, Any]], bool]:
-    """A $filter as a predicate: `eq`, `in`, `and`, `or` and brackets. Raises Graph's 400 for more."""
-    return _Filter(text).predicate()
+def filtered(text: str, allowed: Collection[str]) -> Callable[[Mapping[str, Any]], bool]:
+    """A $filter as a predicate: `eq`, `in`, `and`, `or` and brackets.
+
+    Raises Graph's 400 for more, and its 403 for a property that is not allowed.
+    """
+    return _Filter(text, allowed).predicate()
 
 
 class _Filter:
     """A recursive descent over the few forms that are understood."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, allowed: Collection[str]) -> None:
+        self._allowed = allowed
         self._tokens: list[re.Match[str]] = []
         position, end = 0, len(text.rstrip())
         while position < end:
@@ -135,15 +174,33 @@ class _Filter:
             return inner
         name = self._next("word")
         if self._take_word("eq"):
-            return _equals(name, [self._value()])
+            return self._equals(name, [self._value()])
         if self._take_word("in"):
             self._need_mark("(")
             values = [self._value()]
             while self._take_mark(","):
                 values.append(self._value())
             self._need_mark(")")
-            return _equals(name, values)
+            return self._equals(name, values)
         raise _unsupported()
+
+    def _equals(self, name: str, values: Sequence[str]) -> Callable[[Mapping[str, Any]], bool]:
+        known = next((known for known in _ALL if known.casefold() == name.casefold()), None)
+        if known is None:
+            raise bad_request(
+                f"Invalid filter clause: Could not find a property named '{name}' on type "
+                "'microsoft.graph.user'."
+            )
+        if known not in self._allowed:
+            raise denied()
+        wanted = {value.casefold() for value in values}
+
+        def holds(row: Mapping[str, Any]) -> bool:
+            value = row[known]
+            written = "null" if value is None else str(value).casefold()
+            return written in wanted
+
+        return holds
 
     def _value(self) -> str:
         if self._tokens and self._tokens[0]["text"] is not None:
@@ -172,22 +229,6 @@ class _Filter:
         return False
 
 
-def _equals(name: str, values: Sequence[str]) -> Callable[[Mapping[str, Any]], bool]:
-    known = {key.casefold(): key for key in (*_DEFAULT, *_ON_REQUEST)}.get(name.casefold())
-    if known is None:
-        raise bad_request(
-            f"Invalid filter clause: Could not find a property named '{name}' on type 'microsoft.graph.user'."
-        )
-    wanted = {value.casefold() for value in values}
-
-    def holds(row: Mapping[str, Any]) -> bool:
-        value = row[known]
-        written = "null" if value is None else str(value).casefold()
-        return written in wanted
-
-    return holds
-
-
 def _unsupported() -> GraphError:
     return GraphError(
         400, "Request_UnsupportedQuery", "Unsupported or invalid query filter clause specified."
@@ -201,10 +242,10 @@ def _whole(query: Mapping[str, str], name: str, otherwise: int) -> int:
     return int(text)
 
 
-def _row(user: User) -> dict[str, Any]:
+def _row(user: User, *, in_full: bool) -> dict[str, Any]:
     name = user.display_name or user.user_principal_name.partition("@")[0]
-    row: dict[str, Any] = dict.fromkeys((*_DEFAULT, *_ON_REQUEST))
-    return row | {
+    mailbox = (f"SMTP:{user.mail}",) if user.mail else ()
+    row: dict[str, Any] = dict.fromkeys((*_DEFAULT, *_ON_REQUEST)) | {
         "id": user.id,
         "userPrincipalName": user.user_principal_name,
         "mail": user.mail,
@@ -212,8 +253,15 @@ def _row(user: User) -> dict[str, Any]:
         "mailNickname": user.user_principal_name.partition("@")[0],
         "businessPhones": [],
         "imAddresses": [],
-        "otherMails": [],
-        "proxyAddresses": [f"SMTP:{user.mail}"] if user.mail else [],
-        "accountEnabled": True,
-        "userType": "Member",
+        "otherMails": list(user.other_mails),
+        "proxyAddresses": list(mailbox if user.proxy_addresses is None else user.proxy_addresses),
+        "accountEnabled": user.account_enabled,
+        "userType": user.user_type,
     }
+    if in_full:
+        return row
+    return {key: value if key in _BASIC else _nothing(value) for key, value in row.items()}
+
+
+def _nothing(value: object) -> list[str] | None:
+    return [] if isinstance(value, list) else None

@@ -139,6 +139,19 @@ class GraphEmulator:
                 self.subscriptions[held.subscription_id] = msgspec.structs.replace(held, lifecycle_last=now)
         self.clock.nudge()
 
+    # -- people
+
+    def put_user(self, user: User) -> None:
+        """Somebody new, or what is now known of somebody. Raises `ValueError` if the name is another's."""
+        self.directory.put(user)
+        if user.id not in self.board:
+            self.board.add(user.id, self.clock.now())
+
+    def remove_user(self, user: User) -> None:
+        """The account is deleted, and its presence with it."""
+        self.directory.remove(user)
+        self.board.remove(user.id)
+
     # -- presence
 
     def put_presence(self, user: User, changed: Presence) -> None:

@@ -1,0 +1,258 @@
+"""Who is who, and who is served: looked up in Entra by name, or found on both sides by mail address.
+
+With `match = "list"` the people are those of the config, and Entra is asked for the ones that it has not told
+of so far. With `match = "email"` both lists of users are read again and again, and people come and go by what
+they say. A look that does not work changes nothing, nor does a list without anybody in it: 3CX and Entra are
+never empty. Who is missing is looked for a second time before they have to go, since lists that come in pages
+may lose somebody for a moment.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from msgspec.structs import replace
+
+from presencebridge.core.policy import Policy
+from presencebridge.errors import LinkError, Malformed, TryAgain
+from presencebridge.runtime.hub import Hub
+from presencebridge.runtime.links import Link
+from presencebridge.runtime.matching import (
+    NOBODY,
+    How,
+    Left,
+    Matching,
+    Named,
+    Reason,
+    Served,
+    in_words,
+    match,
+)
+from presencebridge.runtime.people import Member, People
+from presencebridge.runtime.ports import Clock, PbxDirectory, TeamsDirectory, TeamsUser
+
+_log = structlog.get_logger()
+
+_FIRST_RETRY_S: Final = 2.0
+_LONGEST_RETRY_S: Final = 60.0
+_NOT_SOONER_THAN_S: Final = 1.0
+"""Between two looks that were asked for."""
+_SURE_AFTER_S: Final = 2.0
+"""When to look again for somebody who is missing."""
+_GIVE_BACK_WITHIN_S: Final = 10.0
+"""For each side of somebody who goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the config says about people."""
+
+    named: Sequence[Named]
+    exclude: Sequence[str]
+    policies: Mapping[str, Policy]
+    """Of those who are named, by extension."""
+    policy: Policy
+    """Everybody else's."""
+    look_every_s: float
+
+
+class Directory:
+    """Looks at intervals, when asked to, and sooner again after a look that did not work."""
+
+    def __init__(self, link: Link, clock: Clock, every_s: float) -> None:
+        self._link = link
+        self._clock = clock
+        self._every_s = every_s
+        self._wanted = asyncio.Event()
+        self.looked_at: float | None = None
+        """When it last knew; None as long as it never did."""
+        self.trouble: LinkError | None = None
+        """Why the last look did not work."""
+        self.in_full = True
+        """False where Entra does not show us further addresses and kinds of accounts."""
+        self.matching: Matching = NOBODY
+        self.on_changed: Callable[[], None] = lambda: None
+        """Called after a look that found other people than there were before, and after the first one."""
+        self.on_joined: Callable[[Member], None] = lambda _member: None
+        """Called with everybody new, so that both sides are read for them."""
+
+    def look(self) -> None:
+        """Look now."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        failures = 0
+        while True:
+            self._wanted.clear()
+            try:
+                again_s = await self._look()
+            except LinkError as error:
+                self.trouble = error
+                self._failed(error)
+                again_s = min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S, self._every_s)
+                if isinstance(error, TryAgain):
+                    again_s = max(again_s, error.after_s or 0.0)
+                failures += 1
+            else:
+                self.trouble, self.looked_at = None, self._clock.now()
+                failures = 0
+            await asyncio.sleep(min(again_s, _NOT_SOONER_THAN_S))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, again_s - _NOT_SOONER_THAN_S)):
+                    await self._wanted.wait()
+
+    async def _look(self) -> float:
+        """Do it, and say after how many seconds to do it again. Raises `LinkError`."""
+        raise NotImplementedError
+
+    def _failed(self, error: LinkError) -> None:
+        self._link.failed(error)
+
+
+class ListedPeople(Directory):
+    """`match = "list"`: the people are there; who they are in Entra is found out."""
+
+    def __init__(
+        self, people: People, teams: TeamsDirectory, link: Link, clock: Clock, every_s: float
+    ) -> None:
+        super().__init__(link, clock, every_s)
+        self._people = people
+        self._teams = teams
+
+    async def _look(self) -> float:
+        missing = [one for one in self._people if one.user is None and not one.policy.excluded]
+        found = await self._teams.find([member.teams for member in missing])
+        for member in missing:
+            user = found.get(member.teams)
+            if user is not None and self._people.of_user(user.id) is None:
+                self._people.identify(member, user.id, user.display_name or "")
+                self.on_joined(member)
+        left = [self._left(member, found) for member in missing if member.user is None]
+        for one in left:
+            self._people[one.extension].trouble("teams", in_words(one)[0])
+        served = [Served(m.key, m.teams, m.user, m.name, How.BY_HAND) for m in self._people]
+        self.matching = Matching(tuple(served), tuple(left))
+        if missing or self.looked_at is None:
+            self.on_changed()
+        return self._every_s
+
+    def _left(self, member: Member, found: Mapping[str, TeamsUser]) -> Left:
+        user = found.get(member.teams)
+        other = self._people.of_user(user.id) if user is not None else None
+        if other is None:
+            return Left(member.key, "", member.teams, Reason.NAME_UNKNOWN)
+        return Left(member.key, "", member.teams, Reason.TAKEN, (member.teams, other.key))
+
+
+class MatchedPeople(Directory):
+    """`match = "email"`: the people are whoever both lists of users have, and they come and go."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what it stands on, each once
+        self,
+        people: People,
+        hub: Hub,
+        teams: TeamsDirectory,
+        pbx: PbxDirectory,
+        rules: Rules,
+        link: Link,
+        clock: Clock,
+    ) -> None:
+        super().__init__(link, clock, rules.look_every_s)
+        self._people = people
+        self._hub = hub
+        self._teams = teams
+        self._pbx = pbx
+        self._rules = rules
+        self._missing: set[str] = set()
+        """Who was not found by the last look, and is still served."""
+
+    async def _look(self) -> float:
+        users = await self._pbx.users()
+        if not users:
+            raise _empty("3CX", "check what the role of the API client in 3CX may see")
+        everybody = await self._teams.everybody()
+        if not everybody.users:
+            raise _empty("Entra", "check the permissions of the app in Entra")
+        rules = self._rules
+        matching = match(users, everybody.users, rules.named, rules.exclude)
+        changed = await self._come_and_go({one.extension: one for one in matching.served})
+        self.matching, self.in_full = matching, everybody.in_full
+        by_hand = {one.extension for one in rules.named}
+        for one in matching.left:
+            if one.extension in by_hand and one.why is not Reason.EXCLUDED:
+                member = self._people[one.extension]
+                if member.user is None:  # else it is not yet sure
+                    member.trouble("teams", in_words(one)[0])
+        if changed or self.looked_at is None:
+            self.on_changed()
+        if changed:
+            _log.info("people", matched=matching.matched, not_matched=len(matching.left))
+        if matching.matched:
+            self._link.connected()
+        else:
+            what = f"none of {len(users)} users of 3CX could be matched with anybody in Entra"
+            self._link.degraded(what, "presencebridge people --config FILE says why")
+        unsure = bool(self._missing)
+        if self.looked_at is None:
+            unsure |= self._hub.has_strangers
+        else:
+            await self._hub.part_with_strangers()
+        return min(_SURE_AFTER_S, self._every_s) if unsure else self._every_s
+
+    async def _come_and_go(self, wanted: Mapping[str, Served]) -> bool:
+        """Who has gone goes, who is new comes. Returns whether anybody did."""
+        gone = {member.key for member in self._people if not self._is_still(member, wanted.get(member.key))}
+        sure = [member for member in self._people if member.key in gone & self._missing]
+        self._missing = gone - {member.key for member in sure}
+        async with asyncio.TaskGroup() as tasks:
+            for member in sure:
+                _log.info("person leaves", person=member.key)
+                tasks.create_task(self._hub.leave(member, _GIVE_BACK_WITHIN_S), name=f"leave {member.key}")
+        changed = bool(sure)
+        for one in wanted.values():
+            changed |= self._come(one)
+        return changed
+
+    def _is_still(self, member: Member, one: Served | None) -> bool:
+        if one is None or member.policy != self._policy_of(one):
+            return False
+        return member.user is None or member.user == one.user
+
+    def _come(self, one: Served) -> bool:
+        """Serve them, or take over what is new about them. Returns whether others may want to know."""
+        other = self._people.of_user(one.user) if one.user else None
+        if one.extension not in self._people:
+            if other is not None:
+                return False  # it is still served with the extension from before
+            member = Member(one.extension, one.teams, self._policy_of(one), one.user, one.name, {})
+            if self.looked_at is not None:  # at the start everybody does
+                _log.info("person joins", person=member.key, how=one.how.name.lower())
+            self._hub.join(member)
+            self.on_joined(member)
+            return True
+        member = self._people[one.extension]
+        if member.user is None and one.user is not None and other is None:
+            self._people.identify(member, one.user, one.name)
+            self.on_joined(member)
+            return True
+        if member.user is not None and member.user == one.user:
+            member.teams, member.name = one.teams, one.name
+        return False
+
+    def _policy_of(self, one: Served) -> Policy:
+        policy = self._rules.policies.get(one.extension, self._rules.policy)
+        return replace(policy, excluded=True) if one.excluded else policy
+
+    def _failed(self, error: LinkError) -> None:
+        if self.looked_at is None:
+            self._link.failed(error)
+        else:  # whoever is served is served; only news are missed
+            self._link.degraded(f"who is new or has gone can't be seen: {error}", error.cure)
+
+
+def _empty(side: str, cure: str) -> Malformed:
+    return Malformed(f"{side} names no users at all, which is not believed", cure=cure)
