@@ -1,25 +1,31 @@
-"""Config -> clients of the two outside systems."""
+"""Config -> clients of the two outside systems, and all else of the real world that the service stands on."""
 
 import contextlib
 import ssl
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx2
 import msgspec
 
-from presencebridge.config import CLOUDS, Config, Pbx, PbxBridge, is_loopback, secret
+from presencebridge.config import CLOUDS, Config, Pbx, PbxBridge, is_loopback, parse_listen, secret
 from presencebridge.errors import Misconfigured, Problem
 from presencebridge.graph.auth import AppTokens, SignIn, WatcherTokens, certificate_credential
+from presencebridge.graph.client import Tokens
 from presencebridge.pbx.status_ways import StatusWays
 from presencebridge.pbx.status_web_api_client import StatusWebApiClient
 from presencebridge.pbx.v20_client import V20Client
-from presencebridge.pbx.v20_feed import V20Calls
+from presencebridge.pbx.v20_feed import Dial, V20Calls
 from presencebridge.pbx.v20_statuses import V20Statuses
 from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.pbx.websocket import websocket_dial
-from presencebridge.runtime.ports import Calls, Statuses
+from presencebridge.runtime.clock import SteadyClock
+from presencebridge.runtime.ports import Calls, Clock, Statuses, Store
+from presencebridge.serving import Listener
+from presencebridge.store.sqlite import SqliteStore
 
 
 def tls(ca_file: Path | None) -> ssl.SSLContext:
@@ -37,6 +43,56 @@ def http_client(url: str, ca_file: Path | None) -> httpx2.AsyncClient:
 
 def _is_outside(url: str) -> bool:
     return not is_loopback(urlsplit(url).hostname or "")
+
+
+class Listening(Protocol):
+    @property
+    def url(self) -> str: ...
+
+
+class Outside:
+    """Clock, sockets, threads and disk. A test that wants none of them brings an outside of its own."""
+
+    def clock(self) -> Clock:
+        return SteadyClock()
+
+    def http(self, url: str, ca_file: Path | None) -> httpx2.AsyncClient:
+        """A client for what is at `url`."""
+        return http_client(url, ca_file)
+
+    def dial(self, pbx: Pbx) -> Dial:
+        """Opens websockets to V20."""
+        return websocket_dial(pbx.url, tls(pbx.ca_file), pbx.timeout_s, use_proxy=_is_outside(pbx.url))
+
+    def app_tokens(self, config: Config) -> Tokens:
+        """Raises `Misconfigured` where the credential can't be used."""
+        return app_tokens(config)
+
+    def watcher_tokens(self, config: Config, name: str) -> Tokens:
+        return watcher_tokens(config, name)
+
+    def store(self, config: Config) -> contextlib.AbstractContextManager[Store]:
+        """Raises `OSError` where the state folder can't be had."""
+        return SqliteStore(config.state.dir)
+
+    def workers(self) -> Executor:
+        """Threads for decrypting."""
+        return ThreadPoolExecutor(2, "decrypt")
+
+    def listener(
+        self, where: str, app: Any, listen: str
+    ) -> contextlib.AbstractAsyncContextManager[Listening]:
+        """Serves an application; `where` is the word of the config, for the error.
+
+        Raises `Misconfigured` where the address can't be had.
+        """
+        host, port = parse_listen(listen)
+        try:
+            return Listener(app, host, port, date_header=False)
+        except OSError as error:
+            what = f"{host}:{port} can't be had: {error.strerror}"
+            cure = "stop what uses it (another presencebridge?), or name another address or port"
+            raise Misconfigured([Problem(where, what, cure)]) from error
 
 
 # Graph --------------------------------------------------------------------------------------------
@@ -84,22 +140,22 @@ class PbxSide(msgspec.Struct, frozen=True):
 
 @contextlib.asynccontextmanager
 async def pbx_side(
-    config: Config, now: Callable[[], float], is_wanted: Callable[[str], bool] = lambda _extension: True
+    pbx: Pbx,
+    now: Callable[[], float],
+    is_wanted: Callable[[str], bool] = lambda _extension: True,
+    outside: Outside | None = None,
 ) -> AsyncIterator[PbxSide]:
     """Clients for the kind of PBX that the config names; calls are followed for the extensions wanted."""
-    pbx = config.pbx
+    outside = outside or Outside()
     async with contextlib.AsyncExitStack() as stack:
-        http = await stack.enter_async_context(http_client(pbx.url, pbx.ca_file))
+        http = await stack.enter_async_context(outside.http(pbx.url, pbx.ca_file))
         if pbx.kind == "3cx-web-api":
             bridge = WebApiClient(http, pbx.timeout_s)
             yield PbxSide(bridge, bridge)
             return
         key = secret("pbx-client-secret", pbx.client_secret_file) or ""
         client = V20Client(http, pbx.client_id, key, pbx.timeout_s, now)
-        dial = None
-        if pbx.calls_via == "call-control":
-            use_proxy = _is_outside(pbx.url)
-            dial = websocket_dial(pbx.url, tls(pbx.ca_file), pbx.timeout_s, use_proxy=use_proxy)
+        dial = outside.dial(pbx) if pbx.calls_via == "call-control" else None
         calls = V20Calls(client, dial, is_wanted, now)
         xapi = V20Statuses(client, now)
         ways: dict[str, V20Statuses | WebApiClient | StatusWebApiClient] = {}
@@ -107,16 +163,15 @@ async def pbx_side(
             if way == "xapi":
                 ways[way] = xapi
             elif pbx.bridge is not None:
-                ways[way] = await stack.enter_async_context(_bridge(pbx, pbx.bridge))
+                http = await stack.enter_async_context(outside.http(pbx.bridge.url, pbx.bridge.ca_file))
+                ways[way] = _bridge(pbx.bridge, http, pbx.timeout_s)
         statuses = StatusWays(xapi, ways)
         yield PbxSide(calls, statuses, calls if dial else None, client, statuses)
 
 
-@contextlib.asynccontextmanager
-async def _bridge(pbx: Pbx, bridge: PbxBridge) -> AsyncIterator[WebApiClient | StatusWebApiClient]:
-    async with http_client(bridge.url, bridge.ca_file) as http:
-        if bridge.kind == "3cx-web-api":
-            yield WebApiClient(http, pbx.timeout_s)
-        else:
-            key = secret("pbx-bridge-api-key", bridge.api_key_file) or ""
-            yield StatusWebApiClient(http, key, pbx.timeout_s)
+def _bridge(
+    bridge: PbxBridge, http: httpx2.AsyncClient, timeout_s: float
+) -> WebApiClient | StatusWebApiClient:
+    if bridge.kind == "3cx-web-api":
+        return WebApiClient(http, timeout_s)
+    return StatusWebApiClient(http, secret("pbx-bridge-api-key", bridge.api_key_file) or "", timeout_s)

@@ -3,20 +3,18 @@
 import asyncio
 import contextlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 import httpx2
 import structlog
 
 from presencebridge import metrics
-from presencebridge.adapters import PbxSide, app_tokens, http_client, pbx_side, watcher_tokens
-from presencebridge.config import CLOUDS, Config, Person, is_loopback, parse_listen
+from presencebridge.adapters import Outside, PbxSide, pbx_side
+from presencebridge.config import CLOUDS, Config, is_loopback, parse_listen
 from presencebridge.core.events import Paused, PresenceSeen, Resumed, Source
 from presencebridge.core.model import Presence
-from presencebridge.core.policy import Policy
-from presencebridge.errors import LinkError, Misconfigured, Problem
+from presencebridge.errors import LinkError
 from presencebridge.graph import calls, subscriptions
 from presencebridge.graph.client import Budget, GraphClient
 from presencebridge.graph.keys import EncryptionKeys
@@ -26,7 +24,6 @@ from presencebridge.graph.signing_keys import SigningKeys
 from presencebridge.graph.teams import GraphTeams
 from presencebridge.graph.watcher import Watcher
 from presencebridge.runtime.calls_reader import CallsReader
-from presencebridge.runtime.clock import SteadyClock
 from presencebridge.runtime.directory import Directory, ListedPeople, MatchedPeople, Rules
 from presencebridge.runtime.dry_run import DryStatuses, DryTeams
 from presencebridge.runtime.hub import Hub
@@ -37,9 +34,7 @@ from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.ports import Clock, Statuses
 from presencebridge.runtime.presence_reader import PresenceReader
 from presencebridge.runtime.status_reader import StatusReader
-from presencebridge.serving import Listener
 from presencebridge.store.memory import MemoryStore
-from presencebridge.store.sqlite import SqliteStore
 from presencebridge.web import views
 from presencebridge.web.operator import operator_app
 from presencebridge.web.webhook import Webhook
@@ -80,10 +75,11 @@ class WatcherSite:
 class Service:
     """One site, running: everything that the listeners show, and what they may ask for."""
 
-    def __init__(self, config: Config, *, dry_run: bool = False, clock: Clock | None = None) -> None:
+    def __init__(self, config: Config, *, dry_run: bool = False, outside: Outside | None = None) -> None:
         self._config = config
         self._dry_run = dry_run
-        self._clock = clock or SteadyClock()
+        self._outside = outside or Outside()
+        self._clock = self._outside.clock()
         self._budget = Budget()
         self.journal = Journal()
         self.links = Links(self._clock.now)
@@ -105,12 +101,14 @@ class Service:
         """Serve until `stop` is set. Raises `OSError` where an address or the state folder can't be had."""
         config = self._config
         async with contextlib.AsyncExitStack() as stack:
-            store = MemoryStore() if self._dry_run else stack.enter_context(SqliteStore(config.state.dir))
-            graph_http = await stack.enter_async_context(http_client(config.graph_url, config.teams.ca_file))
-            pbx = await stack.enter_async_context(pbx_side(config, self._clock.now, self.people.__contains__))
-            graph_teams = GraphTeams(
-                GraphClient(graph_http, app_tokens(config), self._budget), config.teams.client_id
+            outside = self._outside
+            store = MemoryStore() if self._dry_run else stack.enter_context(outside.store(config))
+            graph_http = await stack.enter_async_context(outside.http(config.graph_url, config.teams.ca_file))
+            pbx = await stack.enter_async_context(
+                pbx_side(config.pbx, self._clock.now, self.people.__contains__, outside)
             )
+            graph = GraphClient(graph_http, outside.app_tokens(config), self._budget)
+            graph_teams = GraphTeams(graph, config.teams.client_id)
             statuses = DryStatuses(pbx.statuses) if self._dry_run else pbx.statuses
             self.hub = Hub(
                 self.people,
@@ -182,7 +180,7 @@ class Service:
             pbx.ways.on_way = self._status_set_by
 
     def _status_set_by(self, way: str, ignored: bool) -> None:
-        cure = 'name another way in [pbx] status_via: status_via = ["xapi", "bridge"], see docs/3cx-v20.md'
+        cure = 'let there be a second way: status_via = ["xapi", "bridge"] in [pbx], see docs/3cx-v20.md'
         what = f"3CX accepts changes of a status by way of {way} and does not carry them out"
         self.links.named("3cx").note(f"status by {way}", what if ignored else "", cure)
 
@@ -207,11 +205,13 @@ class Service:
         config, hook = self._config, self._config.teams.webhook
         if config.teams.delivery != "webhook" or hook is None or self._dry_run:
             return None
-        login_http = await stack.enter_async_context(http_client(config.login_url, config.teams.ca_file))
+        login_http = await stack.enter_async_context(
+            self._outside.http(config.login_url, config.teams.ca_file)
+        )
         site = WatcherSite(config, self._clock, self.links)
         self._watched = site.watched
         for name in hook.watchers:
-            graph = GraphClient(graph_http, watcher_tokens(config, name), self._budget)
+            graph = GraphClient(graph_http, self._outside.watcher_tokens(config, name), self._budget)
             watcher = new_watcher(config, name, graph, site)
             watcher.on_gap = self._reader.want_all
             self._watchers[name] = watcher
@@ -220,7 +220,7 @@ class Service:
 
         tenant = config.teams.tenant_id if len(config.teams.tenant_id) == 36 else ""
         logins = (CLOUDS["global"][1], config.login_url)
-        executor = stack.enter_context(ThreadPoolExecutor(2, "decrypt"))
+        executor = stack.enter_context(self._outside.workers())
         receiver = NoticeReceiver(
             (config.teams.client_id, tenant, logins),
             site.watched,
@@ -232,20 +232,21 @@ class Service:
         receiver.on_presence = self._notified
         receiver.on_lifecycle = self._lifecycle
         receiver.on_reject = self._rejected
-        host, port = parse_listen(hook.listen)
         path = urlsplit(hook.public_url).path
         webhook = Webhook(path, receiver.offer, lambda: self._rejected(Reject.SIZE))
-        listener = _listener("[teams.webhook] listen", webhook, host, port)
-        await stack.enter_async_context(listener)
+        listener = await stack.enter_async_context(
+            self._outside.listener("[teams.webhook] listen", webhook, hook.listen)
+        )
         self.webhook_url = listener.url + path
         return receiver
 
     async def _listen_to_operators(self, stack: contextlib.AsyncExitStack) -> None:
-        host, port = parse_listen(self._config.operator.listen)
+        listen = self._config.operator.listen
+        host, _ = parse_listen(listen)
         named = f"[{host}]" if ":" in host else host  # as a Host header has it
         hosts = ["localhost", "127.0.0.1", named] if is_loopback(host) else ["*"]
-        listener = _listener("[operator] listen", operator_app(self, hosts), host, port)
-        await stack.enter_async_context(listener)
+        app = operator_app(self, hosts)
+        listener = await stack.enter_async_context(self._outside.listener("[operator] listen", app, listen))
         self.operator_url = listener.url
 
     # Who is who
@@ -258,7 +259,8 @@ class Service:
             rules = Rules(
                 [Named(one.extension, one.teams, config.is_excluded(one)) for one in config.person],
                 config.people.exclude,
-                self._policy_of,
+                {one.extension: config.policy_of(one) for one in config.person},
+                config.policy.policy(),
                 every_s,
             )
             self._directory: Directory = MatchedPeople(
@@ -271,12 +273,9 @@ class Service:
         self._directory.on_joined = self._joined
         self._directory.on_changed = self._watch
 
-    def _policy_of(self, extension: str, teams: str) -> Policy:
-        by_hand = (one for one in self._config.person if one.extension == extension)
-        return self._config.policy_of(next(by_hand, Person(teams=teams, extension=extension)))
-
     def _joined(self, member: Member) -> None:
         self._reader.want(member, self._clock.now())
+        self._calls.want()
 
     def _watch(self) -> None:
         """Spread the people over the watchers."""
@@ -332,7 +331,8 @@ class Service:
         """While not everybody is notified of, everybody is read as often as with delivery "poll"."""
         teams = self._config.teams
         states = [self.links.named(f"subscription {name}").report.state for name in self._watchers]
-        notified = all(state is LinkState.CONNECTED for state in states)  # degraded: silent, as far as we know
+        # Degraded is silent, as far as we know.
+        notified = all(state is LinkState.CONNECTED for state in states)
         often = not notified or self._unwatched > 0
         self._reader.read_all_every(teams.poll_every_s if often else teams.reconcile_every_s)
 
@@ -397,16 +397,6 @@ class Service:
         beats = (self._reader.beat_at, self._calls.beat_at)
         slowest = max(_NO_PROGRESS_S, 2 * self._config.teams.reconcile_every_s)
         return self._clock.now() - min(beats) < slowest
-
-
-def _listener(where: str, app: Any, host: str, port: int) -> Listener:
-    """Raises `Misconfigured` where the address can't be had."""
-    try:
-        return Listener(app, host, port, date_header=False)
-    except OSError as error:
-        what = f"{host}:{port} can't be had: {error.strerror}"
-        cure = "stop what uses it (another presencebridge?), or name another address or port"
-        raise Misconfigured([Problem(where, what, cure)]) from error
 
 
 class _Rarely:

@@ -11,9 +11,9 @@ import pytest
 from graph_kit import ORIGIN, LoopClock, Tenant, Tokens
 from site_kit import FakePbx
 
-from presencebridge import app
+from presencebridge.adapters import Outside
 from presencebridge.app import Service
-from presencebridge.config import load
+from presencebridge.config import Config, load
 from presencebridge.core.events import LegsSeen, StatusSeen
 from presencebridge.core.model import LegState
 from presencebridge.graph.client import Budget, GraphClient
@@ -174,10 +174,35 @@ class NoListener(contextlib.AsyncExitStack):
     url = "https://pbx.example.org"
 
 
+class InProcess(Outside):
+    """The emulator for Graph, and no sockets, threads or clock."""
+
+    def __init__(self, tenant: Tenant, hook: Hook) -> None:
+        self.tenant, self.hook = tenant, hook
+        names = (watcher.username for watcher in tenant.world.watchers)
+        self.accounts = dict(zip(("one", "two"), names, strict=True))
+
+    def clock(self) -> LoopClock:
+        return LoopClock()
+
+    def http(self, url: str, ca_file: Path | None) -> httpx2.AsyncClient:
+        return self.tenant.http
+
+    def watcher_tokens(self, config: Config, name: str) -> Tokens:
+        return Tokens(self.tenant, self.accounts[name])
+
+    def workers(self) -> contextlib.nullcontext:
+        return contextlib.nullcontext()
+
+    def listener(self, where: str, app: object, listen: str) -> NoListener:
+        self.hook.app = app
+        return NoListener()
+
+
 class Watched:
     """The service's own wiring of Teams, with the emulator for Graph and no listener, disk or threads."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path) -> None:
         self.hook = Hook()
         self.tenant = Tenant(8, self.hook)
         world = self.tenant.world
@@ -189,22 +214,14 @@ class Watched:
             text += f'[[person]]\nteams = "{user.user_principal_name}"\nextension = "{100 + number}"\n'
         (folder / "site.toml").write_text(text)
         self.config = load(folder / "site.toml")
-        names = dict(zip(("one", "two"), (watcher.username for watcher in world.watchers), strict=True))
-        monkeypatch.setattr(app, "watcher_tokens", lambda _config, name: Tokens(self.tenant, names[name]))
-        monkeypatch.setattr(app, "http_client", lambda *_: self.tenant.http)
-        monkeypatch.setattr(app, "ThreadPoolExecutor", lambda *_: contextlib.nullcontext())
-        monkeypatch.setattr(app, "_listener", self._listener)
         self.pbx = FakePbx()
-
-    def _listener(self, _where: str, application: object, *_: object) -> "NoListener":
-        self.hook.app = application
-        return NoListener()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Service]:
-        clock = LoopClock()
+        outside = InProcess(self.tenant, self.hook)
+        clock = outside.clock()
         async with self.tenant.emulator, contextlib.AsyncExitStack() as stack:
-            service = Service(self.config, clock=clock)
+            service = Service(self.config, outside=outside)
             graph = GraphClient(self.tenant.http, Tokens(self.tenant), service._budget)
             teams = GraphTeams(graph, self.config.teams.client_id)
             service.hub = Hub(service.people, MemoryStore(), teams, self.pbx, clock, service.journal)
@@ -238,8 +255,8 @@ def of_subscriptions(service: Service) -> list[LinkState]:
     return [report.state for report in service.links.reports() if report.name.startswith("subscription")]
 
 
-async def test_an_hour_without_notifications_is_found_told_and_cured(tmp_path, monkeypatch):
-    watched = Watched(tmp_path, monkeypatch)
+async def test_an_hour_without_notifications_is_found_told_and_cured(tmp_path):
+    watched = Watched(tmp_path)
     tenant, people = watched.tenant, watched.tenant.world.users
     async with watched.running() as service:
         assert of_subscriptions(service) == [LinkState.CONNECTED, LinkState.CONNECTED]

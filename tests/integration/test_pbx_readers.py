@@ -10,6 +10,7 @@ from site_kit import BUSY, FakePbx, FakeTeams, LoopClock, passed, people
 
 from presencebridge.core.events import LegsSeen, PbxLost, StatusSeen
 from presencebridge.core.model import LegState
+from presencebridge.core.policy import SEED
 from presencebridge.errors import Malformed, Refused, TryAgain
 from presencebridge.runtime.calls_reader import CallsReader
 from presencebridge.runtime.dry_run import DryStatuses, DryTeams
@@ -227,3 +228,15 @@ async def test_a_dry_run_shows_what_it_would_have_written_until_somebody_changes
     assert await dry.status("101") == "Custom 1"
     pbx.statuses["101"] = "Available"
     assert await dry.status("101") == "Available"
+
+
+async def test_who_comes_for_somebody_else_with_the_same_extension_is_told_anew():
+    site = Polling("101", poll_every_s=600.0)
+    site.pbx.calls["101"] = (LegState.CONNECTED,)
+    async with site.working():
+        assert len(site.of(LegsSeen)) == 1
+        site.people.remove(site.people["101"])
+        site.people.add(Member("101", "somebody.else@example.org", SEED))
+        site.calls.want()
+        await asyncio.sleep(1)
+        assert len(site.of(LegsSeen)) == 2

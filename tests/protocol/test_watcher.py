@@ -112,6 +112,9 @@ class Link:
     def connected(self) -> None:
         self._say("connected")
 
+    def note(self, about: str, what: str, cure: str = "") -> None:
+        self._say("degraded" if what else "connected")
+
     def failed(self, error: LinkError) -> None:
         self.errors.append(error)
         self._say(type(error).__name__)
@@ -404,16 +407,32 @@ async def test_a_storm_of_events_is_answered_every_five_seconds_at_the_most(site
         working.cancel()
 
 
-async def test_a_silent_subscription_is_replaced(site):
+async def test_a_silent_subscription_is_replaced_and_doubted_until_it_tells(site):
     async with asyncio.TaskGroup() as tasks:
         working = tasks.create_task(site.watcher.run())
         await asyncio.sleep(100)
         site.watcher.suspect()
+        assert site.link.said == ["connected", "degraded"]
         await asyncio.sleep(10)
         assert site.graph.words() == ["POST", "DELETE one", "POST"]
         assert len(site.gaps) == 2
-        await asyncio.sleep(200)
+        await asyncio.sleep(400)
         assert site.graph.made == 2
+        assert site.watcher.is_doubted
+        site.watcher.heard()
+        assert not site.watcher.is_doubted
+        assert site.link.said == ["connected", "degraded", "connected"]
+        working.cancel()
+
+
+async def test_one_that_stays_silent_is_replaced_every_ten_minutes_at_the_most(site):
+    async with asyncio.TaskGroup() as tasks:
+        working = tasks.create_task(site.watcher.run())
+        await asyncio.sleep(100)
+        for _ in range(30):
+            site.watcher.suspect()
+            await asyncio.sleep(60)
+        assert site.graph.times("POST") == pytest.approx([0, 100, 700, 1300], abs=6)
         working.cancel()
 
 

@@ -25,12 +25,19 @@ _FIRST_RETRY_S: Final = 2.0
 _LONGEST_RETRY_S: Final = 20.0
 _NOT_SOONER_THAN_S: Final = 5.0
 """Between two looks that were asked for, by lifecycle notifications or by suspicion."""
+_NOT_REPLACED_WITHIN_S: Final = 600.0
+"""A new subscription is given time to show that it tells of changes, before it is replaced in its turn."""
+_SILENT: Final = "reads found changes that Graph did not tell of; a new subscription has yet to tell of any"
+_SILENT_CURE: Final = (
+    "everybody is polled until it does; if it stays so, see that Microsoft reaches [teams.webhook] public_url"
+)
 
 
 class Link(Protocol):
     """Where the watcher says how it is."""
 
     def connected(self) -> None: ...
+    def note(self, about: str, what: str, cure: str = "") -> None: ...
     def failed(self, error: LinkError) -> None: ...
 
 
@@ -59,6 +66,9 @@ class Watcher:
         self._wanted_ids: tuple[str, ...] = ()
         self._url = ""
         self._look = asyncio.Event()
+        self._replaced_at = float("-inf")
+        self.is_doubted = False
+        """Whether it was found silent, and nothing has come since."""
         self.on_gap: Callable[[], None] = lambda: None
         """Called when changes may have been missed: everything should be read again."""
 
@@ -85,10 +95,19 @@ class Watcher:
         self._look.set()
 
     def suspect(self) -> None:
-        """Reads showed changes that were never notified: replace the subscription."""
-        if self._held:
-            self._keep(replace(self._held, ids=()))
+        """Reads showed changes that were never notified: replace it, and doubt it until it tells of one."""
+        if self._held is None or self._now() < self._replaced_at + _NOT_REPLACED_WITHIN_S:
+            return
+        self._replaced_at = self._now()
+        self.is_doubted = True
+        self._link.note("silence", _SILENT, _SILENT_CURE)
+        self._keep(replace(self._held, ids=()))
         self._look.set()
+
+    def heard(self) -> None:
+        """A notification of the subscription came."""
+        self.is_doubted = False
+        self._link.note("silence", "")
 
     async def run(self) -> None:
         """Keep the subscription alive until cancelled."""

@@ -41,8 +41,8 @@ class CallsReader:
         self._link = link
         self._clock = clock
         self._poll_every_s = poll_every_s
-        self._told: dict[str, tuple[LegState, ...]] = {}
-        """What each person was last told; nothing since the start, or since the link was lost."""
+        self._told: dict[str, tuple[Member, tuple[LegState, ...]]] = {}
+        """Who was last told what; nobody since the start, or since the link was lost."""
         self._wanted = asyncio.Event()
         self.is_up = asyncio.Event()
         self.was_lost = asyncio.Event()
@@ -52,7 +52,11 @@ class CallsReader:
         self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
         if feed is not None:
             feed.on_legs = self._fed
-            feed.on_gap = self._wanted.set
+            feed.on_gap = self.want
+
+    def want(self) -> None:
+        """Read all calls soon."""
+        self._wanted.set()
 
     async def run(self) -> None:
         """Read, and follow the feed, until cancelled."""
@@ -104,8 +108,9 @@ class CallsReader:
             self._tell(self._people[extension], legs)
 
     def _tell(self, member: Member, legs: tuple[LegState, ...]) -> None:
-        if self._told.get(member.key) != legs:
-            self._told[member.key] = legs
+        told = self._told.get(member.key)
+        if told is None or told[0] is not member or told[1] != legs:
+            self._told[member.key] = (member, legs)
             self.on_seen(member, LegsSeen(legs))
 
     def _lost(self, error: LinkError) -> None:

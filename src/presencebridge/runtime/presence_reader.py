@@ -1,25 +1,70 @@
-"""Reads presence from Graph: everybody at intervals, and at once whoever's answer is awaited."""
+"""Reads presence from Graph: everybody at intervals, and at once whoever's answer is awaited.
+
+What is read is told to the hub when it is new, when somebody waits for it, and once a minute all the same.
+Most reads say what was known, and are worth no step of the core.
+"""
 
 import asyncio
-import collections
 import contextlib
-from collections.abc import Callable
+import heapq
+import math
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from presencebridge import metrics
 from presencebridge.core.events import PresenceSeen, Source
 from presencebridge.core.model import Presence
 from presencebridge.errors import LinkError, Refused, TryAgain
+from presencebridge.runtime import pacing
 from presencebridge.runtime.links import Link
 from presencebridge.runtime.people import Member, People
-from presencebridge.runtime.ports import Clock, Teams
+from presencebridge.runtime.ports import Clock, PresenceRead, Teams
 
 _GATHER_S: Final = 0.2
 """Questions that come within this time are asked together."""
-_FIRST_RETRY_S: Final = 1.0
-_LONGEST_RETRY_S: Final = 30.0
+_TELL_AGAIN_S: Final = 60.0
+"""What did not change is told to the hub this often, so that whatever was missed there heals."""
 _DELIVERED_WITHIN_S: Final = 90.0
 """Graph delivers within a minute: https://learn.microsoft.com/graph/api/resources/subscription"""
+_MOST_UNDER_WAY: Final = 64
+"""Reads that are not answered yet. The client has 100 connections; the others are for writes."""
+_LOOK_ROUND_S: Final = 5.0
+"""How often it is looked who has come and who has gone."""
+_LONGEST_SLEEP_S: Final = 30.0
+_PATIENT_S: Final = 5.0
+"""The least of the longest rests between two tries: with a shorter interval too, Graph is left in peace."""
+_ODD_FOR_S: Final = 600.0
+"""Whom Graph refuses to tell of is left out of the requests for so long."""
+_MOST_ODD: Final = 8
+"""If there are more in one request, it is not they who are odd."""
+_MOST_PAIRS: Final = 1000
+
+_NEVER: Final = float("-inf")
+
+
+class _Known:
+    """What was last heard of a person, and when. There are as many as people, so it is small."""
+
+    __slots__ = ("asked_at", "notified_at", "presence", "told_at")
+
+    def __init__(self, presence: Presence) -> None:
+        self.presence = presence
+        self.asked_at = _NEVER
+        """When the read was sent that this is from."""
+        self.told_at = _NEVER
+        """The same for the last read that the hub was told of; never, if a notification came since."""
+        self.notified_at = _NEVER
+
+
+class _Asking:
+    """A request: a group whose turn it is, or people whose answers are awaited, or both."""
+
+    __slots__ = ("asked_at", "awaited", "group", "users")
+
+    def __init__(
+        self, users: list[str], awaited: list[str], group: pacing.Group | None, asked_at: float
+    ) -> None:
+        self.users, self.awaited, self.group, self.asked_at = users, awaited, group, asked_at
 
 
 class PresenceReader:
@@ -32,31 +77,52 @@ class PresenceReader:
         self._teams = teams
         self._link = link
         self._clock = clock
-        self._group = group
+        self._most = group
         self._every_s = every_s
-        self._all_since = float("-inf")
-        self._asked_at = clock.now()
-        self._turn: collections.deque[str] = collections.deque()
+        now = clock.now()
+        self._pace = pacing.Pace(pacing.MOST_PER_S)
+        self._ring = pacing.Ring(group, now)
+        self._looked_at = _NEVER
+        self._all_wanted = True
+        self._tell_all_from = _NEVER
+        self._sent_at = now
+        self._under_way = 0
+        self._turn = 0
         self.probe_every_s: float | None = None
         """If nobody was read for so long, one person is, so that a Graph that has gone is noticed."""
         self._wanted: dict[str, float] = {}
-        """When each person is to be read, by object id."""
+        """Whose answer is awaited, by object id: it must not have been asked for before that time."""
+        self._questions: list[tuple[float, str, float]] = []
+        """A heap of what is to be asked: when, whom, and the time in `_wanted`, or it is overtaken."""
         self._changed = asyncio.Event()
-        self._last: dict[str, Presence] = {}
+        self._wake_at = _NEVER
+        self._known: dict[str, _Known] = {}
+        self._pairs: dict[tuple[str, str], Presence] = {}
         self._drifted: dict[str, float] = {}
-        self.beat_at = clock.now()
+        self._troubled: set[str] = set()
+        self._odd: dict[str, float] = {}
+        self.beat_at = now
         """When the last round began: the sign of life."""
         self.on_seen: Callable[[Member, PresenceSeen], None] = lambda _member, _event: None
         self.on_silence: Callable[[list[str]], None] | None = None
         """Called with those whose changes a read found and no notification told, where they should be."""
+
+    # What others ask for
 
     def want(self, member: Member, not_before: float) -> None:
         """Read this person, not before the time given."""
         if member.user is not None and not member.policy.excluded:
             old = self._wanted.get(member.user)
             # An earlier question does not answer a later one, so the later time stands; it is never far.
-            self._wanted[member.user] = not_before if old is None else max(old, not_before)
-            self._changed.set()
+            if old is None or old < not_before:
+                self._ask(member.user, not_before, max(not_before, self._clock.now() + _GATHER_S))
+            if member.user not in self._known:  # somebody new, or a thousand of them
+                self._looked_at = _NEVER
+
+    def want_all(self) -> None:
+        """Read everybody now."""
+        self._all_wanted = True
+        self._changed.set()
 
     def read_all_every(self, seconds: float) -> None:
         """Read everybody at this interval from now on."""
@@ -64,116 +130,319 @@ class PresenceReader:
             self._every_s = seconds
             self._changed.set()
 
-    def want_all(self) -> None:
-        """Read everybody now."""
-        now = self._clock.now()
-        for user in self._people.users():
-            self._wanted.setdefault(user, now)
-        self._changed.set()
-
     def notified(self, member: Member, presence: Presence) -> None:
         """A notification came; whatever a read found before it was only early."""
-        if member.user is not None:
-            self._last[member.user] = presence
-            self._drifted.pop(member.user, None)
+        if member.user is None:
+            return
+        presence = self._pair(presence.availability, presence.activity)
+        known = self._known.get(member.user)
+        if known is None:
+            known = self._known[member.user] = _Known(presence)
+        known.presence, known.notified_at, known.told_at = presence, self._clock.now(), _NEVER
+        self._drifted.pop(member.user, None)
+
+    @property
+    def interval_s(self) -> float:
+        """At what interval everybody is read: longer than was asked for where Graph's limit wants it."""
+        return max(self._every_s, len(self._ring.groups) / self._pace.rate)
+
+    # The loop
 
     async def run(self) -> None:
         """Read until cancelled."""
-        failures = 0
-        while True:
-            now = self.beat_at = self._clock.now()
-            if now >= self._all_since + self._every_s:
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                now = self.beat_at = self._clock.now()
+                self._look_round(now)
                 self._check_silence(now)
-                self.want_all()
-                self._all_since = now
-            self._probe(now)
-            due = [user for user, at in self._wanted.items() if at <= now][: self._group]
-            if not due:
-                next_probe = self._asked_at + (self.probe_every_s or self._every_s)
-                next_all = self._all_since + self._every_s
-                await self._wait(min([next_all, max(next_probe, now + 1), *self._wanted.values()]) - now)
-                continue
-            try:
-                await self._read(due)
-            except LinkError as error:
-                metrics.READS.labels("teams", type(error).__name__).inc()
-                self._link.failed(error)
-                wait = min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S)
-                asked = error.after_s if isinstance(error, TryAgain) else None
-                await self._rest(max(wait, asked or 0.0))
-                failures += 1
-            else:
-                metrics.READS.labels("teams", "done").inc()
-                self._link.connected()
-                failures = 0
+                self._probe(now)
+                asking = self._next(now)
+                if asking is None:
+                    await self._sleep(now)
+                    continue
+                self._pace.left(now)
+                self._sent_at = now
+                self._under_way += 1
+                tasks.create_task(self._read(asking), name="read presences")
 
-    def _probe(self, now: float) -> None:
-        if self.probe_every_s is None or now < self._asked_at + self.probe_every_s:
-            return
-        if not self._turn:
-            self._turn.extend(self._people.users())
-        if self._turn:
-            self._wanted.setdefault(self._turn.popleft(), now)
-
-    async def _rest(self, seconds: float) -> None:
-        """Sleep, however long, and show that we live meanwhile."""
-        end = self._clock.now() + seconds
-        while (left := end - self._clock.now()) > 0:
-            self.beat_at = self._clock.now()
-            await asyncio.sleep(min(left, _LONGEST_RETRY_S))
-
-    async def _wait(self, seconds: float) -> None:
+    async def _sleep(self, now: float) -> None:
+        """Until there is something to do."""
+        turn, _ = self._ring.first(self.interval_s)
+        question = self._questions[0][0] if self._questions else float("inf")
+        probe = float("inf")
+        if self.probe_every_s is not None and self._ring.users and not self._questions:
+            probe = self._sent_at + self.probe_every_s
+        send_at = max(min(turn, question, probe), self._pace.next_at)
+        wake_at = min(
+            send_at if self._under_way < _MOST_UNDER_WAY else float("inf"),
+            self._looked_at + _LOOK_ROUND_S,
+            next(iter(self._drifted.values()), float("inf")) + _DELIVERED_WITHIN_S,
+            now + _LONGEST_SLEEP_S,
+        )
+        # A hair later than asked, so that the time has certainly come by our clock too.
+        self._wake_at = max(wake_at, now) + 0.001
         self._changed.clear()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(0.0, seconds)):
+            async with asyncio.timeout(self._wake_at - now):
                 await self._changed.wait()
-                await asyncio.sleep(_GATHER_S)
 
-    async def _read(self, users: list[str]) -> None:
-        asked_at = self._asked_at = self._clock.now()
+    def _look_round(self, now: float) -> None:
+        """Who is to be read by now; whoever is new is read at once."""
+        if now < self._looked_at + _LOOK_ROUND_S and not self._all_wanted:
+            return
+        self._looked_at = now
+        users = self._people.users()
+        if users != self._ring.users:
+            self._seat(users, now)
+        if self._all_wanted:
+            self._all_wanted = False
+            self._tell_all_from = now
+            self._want_ring(now)
+        metrics.POLL_INTERVAL.set(self.interval_s)
+
+    def _seat(self, users: tuple[str, ...], now: float) -> None:
+        before, here = set(self._ring.users), set(users)
+        self._ring.seat(users, now)
+        for user in before - here:
+            for memory in (self._known, self._wanted, self._drifted, self._odd):
+                memory.pop(user, None)
+            self._troubled.discard(user)
+        new = here - before
+        if not before or len(new) > self._most:
+            self._want_ring(now)
+            return
+        for user in new - self._wanted.keys():
+            self._ask(user, now, now)
+
+    def _want_ring(self, now: float) -> None:
+        """Everybody is read group by group; questions of many need no requests of their own then."""
+        self._ring.want(now)
+        if len(self._questions) > self._most:
+            self._questions = [question for question in self._questions if question[2] > now]
+            heapq.heapify(self._questions)
+
+    def _probe(self, now: float) -> None:
+        if self.probe_every_s is None or now < self._sent_at + self.probe_every_s or not self._ring.users:
+            return
+        if now < self._pace.next_at or self._questions:
+            return
+        self._turn %= len(self._ring.users)
+        self._ask(self._ring.users[self._turn], now, now)
+        self._turn += 1
+
+    def _ask(self, user: str, not_before: float, at: float) -> None:
+        self._wanted[user] = not_before
+        heapq.heappush(self._questions, (at, user, not_before))
+        if at < self._wake_at:
+            self._changed.set()
+
+    def _next(self, now: float) -> _Asking | None:
+        """The request that is to leave now. Who is awaited goes first, with a group where that has room."""
+        if now < self._pace.next_at or self._under_way >= _MOST_UNDER_WAY:
+            return None
+        self._drop_overtaken()
+        turn, group = self._ring.first(self.interval_s)
+        asked = self._questions[0][1] if self._questions and self._questions[0][0] <= now else None
+        if turn > now or (group and asked and len(group.users) >= self._most and asked not in group.users):
+            group = None
+        if group is None and asked is None:
+            return None
+        users = self._not_odd(group.users, now) if group else []
+        awaited = self._take(now, users)
+        if group:
+            group.asked_at = now
+        users = list(dict.fromkeys([*users, *awaited]))
+        return _Asking(users, awaited, group, now) if users else None
+
+    def _drop_overtaken(self) -> None:
+        while self._questions and self._wanted.get(self._questions[0][1]) != self._questions[0][2]:
+            heapq.heappop(self._questions)
+
+    def _take(self, now: float, users: list[str]) -> list[str]:
+        """Those who are awaited, of `users` and beside them as far as there is room.
+
+        The ones that still gather come along.
+        """
+        members, room = set(users), self._most - len(users)
+        taken: list[str] = []
+        later = []
+        while self._questions and self._questions[0][0] <= now + _GATHER_S:
+            question = heapq.heappop(self._questions)
+            _, user, not_before = question
+            if self._wanted.get(user) != not_before:
+                continue
+            if self._odd.get(user, now) > now:
+                del self._wanted[user]
+            elif not_before > now or not (room or user in members):
+                later.append(question)
+            else:
+                taken.append(user)
+                room -= user not in members
+        for question in later:
+            heapq.heappush(self._questions, question)
+        return taken
+
+    def _not_odd(self, users: Sequence[str], now: float) -> list[str]:
+        if not self._odd:
+            return list(users)
+        self._odd = {user: until for user, until in self._odd.items() if until > now}
+        return [user for user in users if user not in self._odd]
+
+    # A read
+
+    async def _read(self, asking: _Asking) -> None:
+        try:
+            await self._read_users(asking.users, asking.asked_at, [])
+        except LinkError as error:
+            self._failed(asking, error)
+        else:
+            metrics.READS.labels("teams", "done").inc()
+            self._pace.answered(asking.asked_at, self._clock.now())
+            if asking.group:
+                asking.group.tries = 0
+            self._tell_link()
+        finally:
+            self._under_way -= 1
+            self._changed.set()
+
+    async def _read_users(self, users: list[str], asked_at: float, odd: list[str]) -> None:
+        """Where Graph refuses the request as a whole, find whose id it is, so that it costs nobody else."""
         try:
             reads = await self._teams.presences(users)
         except Refused as error:
-            if error.status != 400:
+            if error.status != 400 or len(odd) >= _MOST_ODD:
                 raise
-            await self._read_halves(users, error)
+            if len(users) == 1:
+                odd.append(users[0])
+                self._not_told(users[0], f"Graph refuses to tell this person's presence: {error}")
+                self._odd[users[0]] = self._clock.now() + _ODD_FOR_S
+                return
+            half = len(users) // 2
+            for part in (users[:half], users[half:]):
+                while (left := self._pace.next_at - self._clock.now()) > 0:
+                    await asyncio.sleep(left + 0.001)
+                now = self._clock.now()
+                self._pace.left(now)
+                await self._read_users(part, now, odd)
             return
-        found = {read.id.casefold(): read for read in reads}
         metrics.LAST_SEEN.labels("teams_read").set(self._clock.now())
+        found = {read.id.casefold(): read for read in reads}
         for user in users:
-            if self._wanted.get(user, asked_at) <= asked_at:
-                self._wanted.pop(user, None)
-            member = self._people.of_user(user)
             read = found.get(user)
-            if member is None:
-                continue
             if read is None:
-                member.trouble("teams", "Graph does not tell this person's presence")
-                continue
-            member.trouble("teams", "")
-            presence = Presence(read.availability, read.activity)
-            last = self._last.get(user)
-            if last is not None and not last.same_as(presence):
-                self._drifted.setdefault(user, asked_at)
-            self._last[user] = presence
-            event = PresenceSeen(presence, Source.READ, asked_at, read.sequence_number)
-            self.on_seen(member, event)
+                self._not_told(user, "Graph does not tell this person's presence")
+            else:
+                self._hear(user, read, asked_at)
 
-    async def _read_halves(self, users: list[str], error: Refused) -> None:
-        """Graph refuses the request as a whole: find whose id it is, so that it costs nobody else."""
-        if len(users) > 1:
-            await self._read(users[: len(users) // 2])
-            await self._read(users[len(users) // 2 :])
+    def _hear(self, user: str, read: PresenceRead, asked_at: float) -> None:
+        presence = self._pair(read.availability, read.activity)
+        known = self._known.get(user)
+        if known is None:
+            if self._people.of_user(user) is None:  # gone while the request was under way
+                self._wanted.pop(user, None)
+                return
+            known = self._known[user] = _Known(presence)
+        elif asked_at < known.asked_at:
+            # A later read has overtaken this one. Nobody can tell which is newer, since Graph may have worked
+            # through this one later. If they differ, the next one tells.
+            if known.presence is not presence and (member := self._people.of_user(user)):
+                self.want(member, self._clock.now())
             return
-        self._wanted.pop(users[0], None)
-        member = self._people.of_user(users[0])
+        changed = known.presence is not presence and not known.presence.same_as(presence)
+        if changed and known.notified_at < asked_at:
+            if self.on_silence:
+                self._drifted.setdefault(user, asked_at)
+            known.presence = presence
+        known.asked_at = asked_at
+
+        awaited = user in self._wanted and self._wanted[user] <= asked_at
+        again = known.told_at < max(self._tell_all_from, asked_at - _TELL_AGAIN_S)
+        if not (changed or awaited or again or user in self._troubled):
+            return
+        if awaited:
+            del self._wanted[user]
+        member = self._people.of_user(user)
+        if member is None:
+            return
+        if user in self._troubled:
+            self._troubled.discard(user)
+            member.trouble("teams", "")
+        known.told_at = asked_at
+        self.on_seen(member, PresenceSeen(presence, Source.READ, asked_at, read.sequence_number))
+
+    def _not_told(self, user: str, why: str) -> None:
+        self._wanted.pop(user, None)
+        member = self._people.of_user(user)
         if member is not None:
-            member.trouble("teams", f"Graph refuses to tell this person's presence: {error}")
+            self._troubled.add(user)
+            member.trouble("teams", why)
+
+    def _pair(self, availability: str, activity: str) -> Presence:
+        """The one object for a pair: there are few pairs and many people."""
+        presence = self._pairs.get((availability, activity))
+        if presence is None:
+            if len(self._pairs) >= _MOST_PAIRS:  # they are open words, after all
+                self._pairs.clear()
+            presence = self._pairs[availability, activity] = Presence(availability, activity)
+        return presence
+
+    # What became of it
+
+    def _failed(self, asking: _Asking, error: LinkError) -> None:
+        metrics.READS.labels("teams", type(error).__name__).inc()
+        now, group = self._clock.now(), asking.group
+        longest_s = pacing.LONGEST_RETRY_S
+        if isinstance(error, TryAgain):  # while Graph is away, one request an interval is a look at it
+            longest_s = min(max(self._every_s, _PATIENT_S), longest_s)
+        in_trouble = self._pace.failed(
+            asking.asked_at,
+            now,
+            error.after_s if isinstance(error, TryAgain) else None,
+            too_many=error.status in (429, 503),
+            longest_s=longest_s,
+        )
+        again_at = now
+        if in_trouble:
+            self._link.failed(error)
+        else:  # others were answered meanwhile: only these wait longer
+            tries = group.tries + 1 if group else 1
+            again_at = now + pacing.rest(tries)
+            if group:
+                group.tries = tries
+        if group:
+            group.failed(asking.asked_at, again_at)
+        for user in asking.awaited:
+            not_before = self._wanted.get(user)
+            if not_before is not None and not_before <= asking.asked_at:  # otherwise it is in the heap
+                self._ask(user, not_before, again_at)
+
+    def _tell_link(self) -> None:
+        groups, interval_s = len(self._ring.groups), self.interval_s
+        metrics.POLL_INTERVAL.set(interval_s)
+        what = cure = ""
+        if interval_s > self._every_s:
+            what = (
+                f"everybody is read every {math.ceil(interval_s)} s instead of every {self._every_s:g} s: "
+                f"{len(self._ring.users)} people are {groups} requests, and "
+            )
+            if self._pace.is_slowed:
+                what += "Graph asked for fewer; the pace comes back by itself"
+            else:
+                what += f"{pacing.MOST_PER_S:g} in a second are half of Graph's limit"
+                least = math.ceil(groups / pacing.MOST_PER_S)
+                cure = (
+                    f"set [teams] poll_every_s to {least} or more, or let Microsoft tell us ([teams.webhook])"
+                )
+        self._link.note("pace", what, cure)
+        self._link.connected()
 
     def _check_silence(self, now: float) -> None:
-        silent = [user for user, since in self._drifted.items() if now - since > _DELIVERED_WITHIN_S]
+        # The oldest is the first, or not much later than it.
+        if now < next(iter(self._drifted.values()), float("inf")) + _DELIVERED_WITHIN_S:
+            return
+        silent = [user for user, since in self._drifted.items() if now - since >= _DELIVERED_WITHIN_S]
         for user in silent:
             del self._drifted[user]
-        if silent and self.on_silence:
+        if self.on_silence:
             metrics.DRIFT.inc(len(silent))
             self.on_silence(silent)

@@ -39,8 +39,8 @@ class StatusReader:
         """Whose status was asked for since the start, or since the link was lost."""
         self._asking: set[str] = set()
         self._free = asyncio.Semaphore(_MOST_AT_A_TIME)
-        self._rests: dict[str, tuple[float, float]] = {}
-        """Until when an extension is left alone, and how long its rest was."""
+        self._rests: dict[str, tuple[Member, float, float]] = {}
+        """Until when an extension is left alone, and how long its rest was; whose it is by now may differ."""
         self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
 
     async def run(self) -> None:
@@ -96,15 +96,15 @@ class StatusReader:
 
     async def _read_one(self, member: Member) -> None:
         try:
-            rest_until, rested = self._rests.get(member.key, (0.0, 0.0))
+            whose, rest_until, rested = self._rests.get(member.key, (member, 0.0, 0.0))
             asked_at = self._clock.now()
-            if asked_at < rest_until:
+            if asked_at < rest_until and whose is member:
                 return
             try:
                 status = await self._statuses.status(member.key)
             except LinkError as error:
                 rest = min(max(rested * 2, _FIRST_REST_S), _LONGEST_REST_S)
-                self._rests[member.key] = (self._clock.now() + rest, rest)
+                self._rests[member.key] = (member, self._clock.now() + rest, rest)
                 member.trouble("3cx", f"{error} ({error.cure})" if error.cure else str(error))
             else:
                 self._found(member, status, asked_at)
