@@ -1,0 +1,118 @@
+"""What truly happened in a simulated office: told by the players and the emulators, never by the service."""
+
+from typing import Literal
+
+import msgspec
+
+Side = Literal["teams", "3cx"]
+
+
+class Happening(msgspec.Struct, frozen=True, tag=True):
+    """Base: something at a moment of virtual time, in seconds."""
+
+    at: float
+
+
+class ClientShows(Happening, frozen=True):
+    """What a person's own Teams client reports from now on, such as `Busy/InAMeeting`; None: signed out."""
+
+    person: str
+    """The extension's number."""
+    pair: str | None
+
+
+class StatusByHand(Happening, frozen=True):
+    """Somebody, or other software, set the status on 3CX: not us."""
+
+    person: str
+    status: str
+
+
+class LegsAre(Happening, frozen=True):
+    """All legs of the person's extension from now on, by 3CX's words; empty: no call."""
+
+    person: str
+    legs: tuple[str, ...]
+
+
+class PausedByOperator(Happening, frozen=True):
+    """`until` None: until resumed."""
+
+    person: str
+    until: float | None
+
+
+class ResumedByOperator(Happening, frozen=True):
+    person: str
+
+
+class Wrote(Happening, frozen=True):
+    """A write of the service arrived and was accepted: `before` and `after` are what the side itself held.
+
+    On `teams`: the pair of our presence session, such as `Busy/InACall`, or None where there is none. A
+    renewal has the same pair before and after. On `3cx`: the status.
+    """
+
+    person: str
+    side: Side
+    before: str | None
+    after: str | None
+
+
+class Trouble(Happening, frozen=True):
+    """From `at` to `until` something was broken: `what` in words.
+
+    `link` is the side, or `service` while it was dead. `person` is set where it was broken for one person only.
+    """
+
+    until: float
+    link: Literal["teams", "3cx", "service", "notifications"]
+    what: str
+    person: str | None = None
+
+
+class Shown(msgspec.Struct, frozen=True):
+    """What anybody can see of a person at a moment."""
+
+    effective: str
+    """What Teams shows, such as `Busy/InACall`."""
+    without_us: str
+    """What Teams would show without the service's session, as the emulator works it out."""
+    our_session: str | None
+    """The pair of the service's presence session, if there is one."""
+    status: str
+    legs: tuple[str, ...]
+
+
+class AtRest(Happening, frozen=True):
+    """Nothing has happened for a long while, nothing is broken, the service runs: now everything must be right.
+
+    `since` is when the last happening or trouble was over.
+    """
+
+    since: float
+    shown: dict[str, Shown]
+
+
+AnyHappening = (
+    ClientShows | StatusByHand | LegsAre | PausedByOperator | ResumedByOperator | Wrote | Trouble | AtRest
+)
+
+
+class House(msgspec.Struct, frozen=True):
+    """The rules of the office."""
+
+    preset: Literal["seed", "calls-only", "mirror"] = "seed"
+    manual_wins: bool = False
+    busy_while_ringing: bool = False
+    lease_s: int = 300
+    excluded: frozenset[str] = frozenset()
+
+
+class Violation(msgspec.Struct, frozen=True):
+    """A property that did not hold: its number among those of docs/simulation.md, who, when, and in words."""
+
+    rule: int
+    at: float
+    person: str | None
+    what: str
