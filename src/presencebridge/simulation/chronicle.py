@@ -62,7 +62,7 @@ class Wrote(Happening, frozen=True):
 class Trouble(Happening, frozen=True):
     """From `at` to `until` something was broken: `what` in words.
 
-    `link` is the side, or `service` while it was dead. `person` is set where it was broken for one person only.
+    `link` is the side, or `service` while it was dead. `person` is set where only one person was concerned.
     """
 
     until: float
@@ -110,7 +110,7 @@ class House(msgspec.Struct, frozen=True):
 
 
 class Violation(msgspec.Struct, frozen=True):
-    """A property that did not hold: its number among those of docs/simulation.md, who, when, and in words."""
+    """A property that did not hold: its number among those in docs/simulation.md, who, when, in words."""
 
     rule: int
     at: float
