@@ -85,7 +85,7 @@ class Shown(msgspec.Struct, frozen=True):
 
 
 class AtRest(Happening, frozen=True):
-    """Nothing has happened for a long while, nothing is broken, the service runs: now everything must be right.
+    """Nothing has happened for long, nothing is broken, and the service runs: now everything must be right.
 
     `since` is when the last happening or trouble was over.
     """
