@@ -3,8 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
+# The end-to-end tests wait more than they work, so there are more workers than cores; 0 is without workers.
+WORKERS ?= 6
 
-.PHONY: demo test check clean
+.PHONY: demo test check bench clean
 
 $(READY): pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -17,13 +19,16 @@ demo: $(READY)  ## both emulators, the bridge and its page, playing an office da
 	$(BIN)/presencebridge demo
 
 test: check  ## what CI runs
-	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest
+	PYTHONASYNCIODEBUG=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(READY)  ## lint, types, import law
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(READY)  ## every benchmark; --quick with QUICK=--quick
+	for file in benchmarks/*.py; do $(BIN)/python $$file $(QUICK) || exit 1; done
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -276,6 +276,7 @@ class Service:
     def _joined(self, member: Member) -> None:
         self._reader.want(member, self._clock.now())
         self._calls.want()
+        self._statuses.want()
 
     def _watch(self) -> None:
         """Spread the people over the watchers."""

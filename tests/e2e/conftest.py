@@ -12,7 +12,7 @@ import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Self
 
 import httpx2
 import pytest
@@ -22,20 +22,34 @@ PATIENCE_S = 30.0
 TENANT = "11111111-2222-3333-4444-555555555555"
 APP = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee"
 FREE = "Available/Available"
+BUSY = "Busy/InACall"
+
+
+_held: list[socket.socket] = []
 
 
 def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """A port that nobody else is given while these tests run, by another worker or for a connection."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # lets a server have it besides us
+    held.bind(("127.0.0.1", 0))
+    _held.append(held)
+    return int(held.getsockname()[1])
 
 
-def until(what: str, condition: Callable[[], bool]) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def _ports_given_back() -> Iterator[None]:
+    yield
+    for held in _held:
+        held.close()
+
+
+def until(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE_S) -> None:
     """Wait for a condition; fail with what was waited for."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + patience_s
     while not _holds(condition):
         if time.monotonic() > deadline:
-            pytest.fail(f"waited {PATIENCE_S:g} s in vain: {what}")
+            pytest.fail(f"waited {patience_s:g} s in vain: {what}")
         time.sleep(0.02)  # between two looks at the condition; nothing depends on its length
 
 
@@ -65,6 +79,11 @@ class Program:
                 env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONASYNCIODEBUG": ""},
             )
 
+    def until(self, what: str, condition: Callable[[], bool]) -> None:
+        """Wait for a condition; fail with what the program had to say if it ends before."""
+        until(what, lambda: not self.runs or condition())
+        assert self.runs, self.log
+
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal; returns the exit status."""
         assert self.process is not None
@@ -72,90 +91,141 @@ class Program:
         return self.process.wait(PATIENCE_S)
 
     def close(self) -> None:
-        if self.process is not None and self.process.poll() is None:
+        if self.process is not None and self.runs:
             self.process.kill()
             self.process.wait()
+
+    @property
+    def runs(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     @property
     def log(self) -> str:
         return self._log.read_text("utf-8") if self._log.exists() else ""
 
 
-class Worlds:
-    """Both emulators, with three people each: 101 and 102 are served, 103 is in no config."""
+class Emulator(Program):
+    """An emulator with its control port; started again, it is on the same ports, and has forgotten all."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.ports = {name: free_port() for name in ("graph", "graph_control", "pbx", "pbx_control")}
-        (folder / "world.json").write_text(json.dumps(_world()))
-        world = str(folder / "world.json")
-        self.graph = Program(
-            folder / "graph.log",
-            *("emulate", "graph", "--port", str(self.ports["graph"]), "--world", world),
-            *("--control-port", str(self.ports["graph_control"]), "--tls-dir", str(folder / "tls")),
-        )
-        self.pbx = Program(
-            folder / "pbx.log",
-            *("emulate", "3cx-web-api", "--port", str(self.ports["pbx"]), "--world", world),
-            *("--control-port", str(self.ports["pbx_control"])),
+    def __init__(self, kind: str, folder: Path, world: dict[str, Any], *, tls: bool = False) -> None:
+        port, self._control_port = free_port(), free_port()
+        self.kind = kind
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{port}"
+        self.world_file = folder / f"{kind}.json"
+        self.world_file.write_text(json.dumps(world))
+        self.ca_file = folder / f"{kind}-tls" / "ca.pem"
+        super().__init__(
+            folder / f"{kind}.log",
+            *("emulate", kind, "--port", str(port), "--control-port", str(self._control_port)),
+            *("--world", str(self.world_file)),
+            *(("--tls-dir", str(self.ca_file.parent)) if tls else ()),
         )
         self._http = httpx2.Client(trust_env=False, timeout=10)
 
     def start(self) -> None:
-        self.graph.start()
-        self.pbx.start()
-        until("the emulators listen", lambda: self.ask_graph("GET", "/requests") is not None)
-        until("the emulators listen", lambda: self.ask_pbx("GET", "/extensions") is not None)
+        super().start()
+        self.until(f"{self.kind} listens", lambda: self.ask("GET", "/faults") is not None)
 
     def close(self) -> None:
-        self.graph.close()
-        self.pbx.close()
+        super().close()
         self._http.close()
 
-    def tidy(self) -> None:
-        """As on the first morning: everybody is signed in and free, and nobody is on the phone."""
-        self.ask_graph("DELETE", "/faults")
-        self.ask_pbx("DELETE", "/faults")
-        calls = {leg["call"] for one in self.ask_pbx("GET", "/extensions") for leg in one["legs"]}
-        for call in calls:
-            self.ask_pbx("DELETE", f"/calls/{call}")
-        self.ask_graph("POST", "/clock", {"advance_s": 4 * 3600})  # whatever sessions were left end
-        for number in (1, 2, 3):
-            user = f"/users/user{number}@example.org"
-            self.ask_graph("PUT", f"{user}/client", _pair(FREE))
-            self.ask_graph("PUT", f"{user}/preferred", None)
-            self.ask_pbx("PUT", f"/extensions/10{number}", {"status": "Available"})
-        self.ask_graph("DELETE", "/requests")
-        self.ask_pbx("DELETE", "/requests")
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
-    def ask_graph(self, method: str, path: str, body: Any = None) -> Any:
-        return self._ask(f"http://127.0.0.1:{self.ports['graph_control']}", method, path, body)
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
-    def ask_pbx(self, method: str, path: str, body: Any = None) -> Any:
-        return self._ask(f"http://127.0.0.1:{self.ports['pbx_control']}", method, path, body)
-
-    def _ask(self, base: str, method: str, path: str, body: Any) -> Any:
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        """A request to the control port."""
         content = None if method in ("GET", "DELETE") else json.dumps(body)
         headers = {"Content-Type": "application/json"}
-        answer = self._http.request(method, base + path, content=content, headers=headers)
+        url = f"http://127.0.0.1:{self._control_port}{path}"
+        answer = self._http.request(method, url, content=content, headers=headers)
         assert answer.is_success, (method, path, answer.status_code, answer.text)
         return answer.json() if answer.content else None
 
 
-def _world() -> dict[str, Any]:
-    people = [(1, "Ann", "ann"), (2, "Bob", "bob"), (3, "Cyn", "cyn")]
+class PbxKind(NamedTuple):
+    """One of the ways in which a PBX tells of its calls."""
+
+    name: str
+    emulator: str
+    """What it is called in the config, and by `emulate`."""
+    calls_asked: str | None
+    """What the path of each look at the calls holds; None where they are told of by themselves."""
+    words: str = ""
+    """More of [pbx]."""
+
+    @property
+    def is_v20(self) -> bool:
+        return self.emulator == "3cx-v20"
+
+
+_KEY = 'client_id = "bridge"\nclient_secret_file = "key"'
+WEB_API = PbxKind("web-api", "3cx-web-api", "/showallcalls")
+V20_WEBSOCKET = PbxKind("v20-websocket", "3cx-v20", None, _KEY)
+V20_ACTIVE_CALLS = PbxKind(
+    "v20-active-calls", "3cx-v20", "/ActiveCalls", _KEY + '\ncalls_via = "active-calls"'
+)
+V20 = (V20_WEBSOCKET, V20_ACTIVE_CALLS)
+
+
+def on(*kinds: PbxKind) -> pytest.MarkDecorator:
+    """Run a test, or all of a file, on each of these."""
+    return pytest.mark.parametrize("pbx_kind", kinds, ids=[kind.name for kind in kinds])
+
+
+on_every_pbx = on(WEB_API, *V20)
+
+
+class Worlds:
+    """What is around a site, with three people: 101 and 102 are served, 103 is in no config."""
+
+    def __init__(self, graph: Emulator, pbx: Emulator, kind: PbxKind) -> None:
+        self.graph = graph
+        self.pbx = pbx
+        self.kind = kind
+
+    def tidy(self) -> None:
+        """As on the first morning: everybody is signed in and free, and nobody is on the phone."""
+        graph, pbx = self.graph, self.pbx
+        graph.ask("DELETE", "/faults")
+        pbx.ask("DELETE", "/faults")
+        for call in {leg["call"] for one in pbx.ask("GET", "/extensions") for leg in one["legs"]}:
+            pbx.ask("DELETE", f"/calls/{call}")
+        graph.ask("POST", "/clock", {"advance_s": 4 * 3600})  # whatever sessions were left end
+        for number in (1, 2, 3):
+            user = f"/users/user{number}@example.org"
+            graph.ask("PUT", f"{user}/client", _pair(FREE))
+            graph.ask("PUT", f"{user}/preferred", None)
+            pbx.ask("PUT", f"/extensions/{100 + number}", {"status": "Available"})
+        graph.ask("DELETE", "/requests")
+        pbx.ask("DELETE", "/requests")
+
+
+def world_of(count: int) -> dict[str, Any]:
+    """The world file with people 1, 2, ..., who have the extensions 101, 102, ..."""
+    names = {1: "Ann", 2: "Bob", 3: "Cyn"}
+    people = [(number, names.get(number, f"Person{number}")) for number in range(1, count + 1)]
     users = [
         {
-            "id": f"00000000-0000-0000-0000-00000000010{number}",
+            "id": f"00000000-0000-0000-0000-{100 + number:012}",
             "userPrincipalName": f"user{number}@example.org",
-            "mail": f"{mail}@example.org",
+            "mail": f"{name.lower()}@example.org",
             "displayName": name,
         }
-        for number, name, mail in people
+        for number, name in people
     ]
     extensions = [
-        {"number": f"10{number}", "name": name, "email": f"{mail}@example.org", "status": "Available"}
-        for number, name, mail in people
+        {
+            "number": f"{100 + number}",
+            "name": name,
+            "email": f"{name.lower()}@example.org",
+            "status": "Available",
+        }
+        for number, name in people
     ]
     return {
         "tenant_id": TENANT,
@@ -163,11 +233,23 @@ def _world() -> dict[str, Any]:
         "client_secret": "s3cret",
         "users": users,
         "watchers": [
-            {"username": "watcher@example.org", "id": "00000000-0000-0000-0000-000000000999"},
-            {"username": "second@example.org", "id": "00000000-0000-0000-0000-000000000998"},
+            {"username": "watcher@example.org", "id": "00000000-0000-0000-0001-000000000001"},
+            {"username": "second@example.org", "id": "00000000-0000-0000-0001-000000000002"},
         ],
         "extensions": extensions,
+        "pbx_client_id": "bridge",
+        "pbx_client_secret": "k3y",
+        "monitored": None if count > 3 else ["101", "102"],
     }
+
+
+_OTHER_END = {
+    "Dialing": "Ringing",
+    "Ringing": "Dialing",
+    "Connected": "Connected",
+    "Hold": "Held",
+    "Held": "Hold",
+}
 
 
 def _pair(shows: str | None) -> dict[str, str] | None:
@@ -177,19 +259,29 @@ def _pair(shows: str | None) -> dict[str, str] | None:
     return {"availability": availability, "activity": activity}
 
 
+def person(teams: str, extension: str) -> str:
+    return f'[[person]]\nteams = "{teams}"\nextension = "{extension}"\n'
+
+
+_TWO = person("user1@example.org", "101") + person("bob@example.org", "102")
+
+
 class Site:
     """The service with a config of its own, in the worlds."""
 
-    def __init__(self, worlds: Worlds, folder: Path, *, extra: str = "", hook_port: int = 0) -> None:
+    def __init__(
+        self, worlds: Worlds, folder: Path, *, extra: str = "", people: str = _TWO, hook_port: int = 0
+    ) -> None:
         self.worlds = worlds
         self.folder = folder
         self.ports = {name: free_port() for name in ("hook", "page")}
-        self.ask_graph, self.ask_pbx = worlds.ask_graph, worlds.ask_pbx
+        self.ask_graph, self.ask_pbx = worlds.graph.ask, worlds.pbx.ask
         folder.mkdir(exist_ok=True)
         self.config = folder / "site.toml"
-        (folder / "secret").touch(0o600)
-        (folder / "secret").write_text("s3cret")
-        graph = f"https://127.0.0.1:{worlds.ports['graph']}"
+        for name, text in (("secret", "s3cret"), ("key", "k3y\n")):
+            (folder / name).touch(0o600)
+            (folder / name).write_text(text)
+        graph, pbx = worlds.graph, worlds.pbx
         self.config.write_text(
             f"""
             [teams]
@@ -198,25 +290,22 @@ class Site:
             client_secret_file = "secret"
             delivery = "webhook"
             reconcile_every_s = 6
-            graph_url = "{graph}"
-            login_url = "{graph}"
-            ca_file = "{worlds.folder}/tls/ca.pem"
+            graph_url = "{graph.url}"
+            login_url = "{graph.url}"
+            ca_file = "{graph.ca_file}"
             {extra}
             [teams.webhook]
             public_url = "http://127.0.0.1:{hook_port or self.ports["hook"]}/presence-hook"
             listen = "127.0.0.1:{self.ports["hook"]}"
             [pbx]
-            kind = "3cx-web-api"
-            url = "http://127.0.0.1:{worlds.ports["pbx"]}"
+            kind = "{pbx.kind}"
+            url = "{pbx.url}"
+            {f'ca_file = "{pbx.ca_file}"' if worlds.kind.is_v20 else ""}
+            {worlds.kind.words}
             poll_every_s = 0.3
             status_every_s = 1
-            timeout_s = 1
-            [[person]]
-            teams = "user1@example.org"
-            extension = "101"
-            [[person]]
-            teams = "bob@example.org"
-            extension = "102"
+            timeout_s = 3
+            {people}
             [operator]
             listen = "127.0.0.1:{self.ports["page"]}"
             [state]
@@ -224,8 +313,12 @@ class Site:
             """
         )
         self.service = Program(folder / "run.log", "run", "--config", str(self.config))
-        self.calls_asked, self.status_asked = "/showallcalls", "/showstatus/{}"
         self._http = httpx2.Client(trust_env=False, timeout=10)
+
+    def add_person(self, number: int, extension: str = "") -> None:
+        """Before the service starts: one more [[person]]."""
+        with self.config.open("a") as config:
+            config.write(person(f"user{number}@example.org", extension or f"{100 + number}"))
 
     # Programs
 
@@ -235,7 +328,7 @@ class Site:
         login.start()
         assert login.process is not None
         try:
-            until("login shows a code", lambda: "enter the code" in login.log)
+            login.until("login shows a code", lambda: "enter the code" in login.log)
             code = login.log.partition("enter the code ")[2].split()[0]
             self.ask_graph("POST", f"/sign-ins/{code}/approve", {"username": account})
             assert login.process.wait(PATIENCE_S) == 0, login.log
@@ -248,7 +341,7 @@ class Site:
         self.until_ready()
 
     def until_ready(self) -> None:
-        until("the service is ready", lambda: self.page("/readyz").status_code == 200)
+        self.service.until("the service is ready", lambda: self.page("/readyz").status_code == 200)
 
     def close(self) -> None:
         self.service.close()
@@ -270,17 +363,20 @@ class Site:
         self.ask_graph("PUT", f"/users/user{number}@example.org/client", _pair(shows))
 
     def set_by_hand(self, number: int, status: str) -> None:
-        self.ask_pbx("PUT", f"/extensions/10{number}", {"status": status})
+        self.ask_pbx("PUT", f"/extensions/{100 + number}", {"status": status})
 
     def dial(self, number: int, state: str = "Connected") -> str:
+        """A call with somebody outside; each end of it is what the other one's state makes it."""
+        party = "0301234567"
         legs = [
-            {"dn": f"10{number}", "state": state, "party": "0301234567"},
-            {"dn": "10000", "state": state, "party": f"10{number}"},
+            {"dn": f"{100 + number}", "state": state, "party": party},
+            {"dn": "10000", "state": _OTHER_END[state], "party": party},
         ]
         return str(self.ask_pbx("POST", "/calls", {"legs": legs})["id"])
 
     def leg(self, call: str, number: int, state: str) -> None:
-        self.ask_pbx("PUT", f"/calls/{call}/legs/10{number}", {"state": state})
+        for dn, shown in (("10000", _OTHER_END[state]), (f"{100 + number}", state)):
+            self.ask_pbx("PUT", f"/calls/{call}/legs/{dn}", {"state": shown})
 
     def hang_up(self, call: str) -> None:
         self.ask_pbx("DELETE", f"/calls/{call}")
@@ -296,7 +392,7 @@ class Site:
         return [one["session_id"] for one in found]
 
     def status(self, number: int) -> str:
-        return str(self.ask_pbx("GET", f"/extensions/10{number}")["status"])
+        return str(self.ask_pbx("GET", f"/extensions/{100 + number}")["status"])
 
     def until_teams(self, number: int, shows: str) -> None:
         until(f"Teams of {number} shows {shows}", lambda: self.teams(number) == shows)
@@ -311,21 +407,39 @@ class Site:
             self.page("/api/refresh", json={})
             until(
                 "the service looks at everything",
-                lambda: all(now > old for old, now in zip(begun, self._looks(), strict=True)),  # noqa: B023
+                lambda: (
+                    all(now > old for old, now in zip(begun, self._looks(), strict=True))  # noqa: B023
+                    and all(self._knows_calls_of(number) for number in (1, 2))
+                ),
             )
 
-    def _looks(self) -> tuple[int, int, int]:
+    def _looks(self) -> tuple[int, ...]:
         pbx = [urllib.parse.unquote(request["path"]) for request in self.ask_pbx("GET", "/requests")]
         graph = [request["path"] for request in self.ask_graph("GET", "/requests")]
-        statuses = [sum(self.status_asked.format(number) in path for path in pbx) for number in (101, 102)]
-        return (
-            sum(self.calls_asked in path for path in pbx),
-            min(statuses),
-            sum("getPresencesByUserId" in path for path in graph),
-        )
+        looks = [sum("getPresencesByUserId" in path for path in graph)]
+        looks += [sum(self._shows_status(path, number) for path in pbx) for number in (1, 2)]
+        if self.worlds.kind.calls_asked:
+            looks.append(sum(self.worlds.kind.calls_asked in path for path in pbx))
+        return tuple(looks)
+
+    def _shows_status(self, path: str, number: int) -> bool:
+        if not self.worlds.kind.is_v20:
+            return f"/showstatus/{100 + number}" in path
+        asks = path.startswith("/xapi/v1/Users?") and "CurrentProfileName" in path
+        return asks and ("Number eq" not in path or f"Number eq '{100 + number}'" in path)
+
+    def _knows_calls_of(self, number: int) -> bool:
+        """Whether the service knows if this person has a call; what it is like, not every PBX tells."""
+        legs = self.ask_pbx("GET", f"/extensions/{100 + number}")["legs"]
+        known = self.page(f"/api/people/{100 + number}").json()["person"]["legs"]
+        return known is not None and bool(known) == bool(legs)
 
     def holding(self, number: int) -> str:
-        return str(self.page(f"/api/people/10{number}").json()["person"]["holding"])
+        return str(self.page(f"/api/people/{100 + number}").json()["person"]["holding"])
+
+    def trouble(self, extension: int) -> str:
+        """What the page says is wrong with a person."""
+        return " ".join(self.page(f"/api/people/{extension}").json()["person"]["trouble"])
 
     def page(self, path: str, json: Any = None) -> httpx2.Response:
         """The operator's listener; a `json` is posted."""
@@ -333,32 +447,60 @@ class Site:
         return self._http.request(method, f"http://127.0.0.1:{self.ports['page']}{path}", json=json)
 
 
+class _Shared(NamedTuple):
+    """What all tests of a session share."""
+
+    graph: Emulator
+    state: Path
+    """What the watcher's sign-in left on the disk."""
+    pbx_of: Callable[[str], Emulator]
+
+
 @pytest.fixture(scope="session")
-def signed_in(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Worlds, Path]]:
-    """Emulators for all tests, and what the watcher's sign-in left on the disk."""
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Shared]:
+    """The emulators; each PBX is started when the first test wants it."""
     folder = tmp_path_factory.mktemp("worlds")
-    worlds = Worlds(folder)
-    try:
-        worlds.start()
-        site = Site(worlds, folder)
+    graph = Emulator("graph", folder, world_of(3), tls=True)
+    pbxs = {
+        kind: Emulator(kind, folder, world_of(3), tls=kind == "3cx-v20")
+        for kind in ("3cx-web-api", "3cx-v20")
+    }
+    with contextlib.ExitStack() as stack:
+        for emulator in (graph, *pbxs.values()):
+            stack.callback(emulator.close)
+
+        def pbx_of(kind: str) -> Emulator:
+            if not pbxs[kind].runs:  # not yet, or no more
+                pbxs[kind].start()
+            return pbxs[kind]
+
+        graph.start()
+        site = Site(Worlds(graph, pbxs["3cx-web-api"], WEB_API), folder)
+        stack.callback(site.close)
         site.sign_in()
-        site.close()
-        yield worlds, folder / "state"
-    finally:
-        worlds.close()
+        for kept in (folder / "state").glob("watcher-*.json"):
+            # Hours pass between two tests, so this token would only be refused each time.
+            kept.write_text(json.dumps(json.loads(kept.read_text()) | {"AccessToken": {}}))
+        yield _Shared(graph, folder / "state", pbx_of)
 
 
 @pytest.fixture
-def new_site(signed_in: tuple[Worlds, Path], tmp_path: Path) -> Iterator[Callable[..., Site]]:
+def pbx_kind() -> PbxKind:
+    """The one that a test runs on if it does not say `on`."""
+    return WEB_API
+
+
+@pytest.fixture
+def new_site(_shared: _Shared, pbx_kind: PbxKind, tmp_path: Path) -> Iterator[Callable[..., Site]]:
     """Sites in tidy worlds, whose watcher is signed in, and whose service does not run yet."""
-    worlds, kept = signed_in
+    worlds = Worlds(_shared.graph, _shared.pbx_of(pbx_kind.emulator), pbx_kind)
     worlds.tidy()
     with contextlib.ExitStack() as stack:
 
         def make(**words: Any) -> Site:
             site = Site(worlds, tmp_path, **words)
             stack.callback(site.close)
-            shutil.copytree(kept, tmp_path / "state")
+            shutil.copytree(_shared.state, tmp_path / "state")
             return site
 
         yield make

@@ -16,13 +16,13 @@ def test_every_dialect_of_the_bridge_is_understood(new_site, words: list[str]) -
     bridge = Program(
         site.folder / "bridge.log",
         *("emulate", "3cx-web-api", "--port", str(port), "--control-port", str(control)),
-        *("--world", str(site.worlds.folder / "world.json"), *words),
+        *("--world", str(site.worlds.pbx.world_file), *words),
     )
     bridge.start()
     try:
         until("the bridge listens", lambda: "its control port" in bridge.log)
         scheme, ca = ("https", '\nca_file = "tls/ca.pem"') if tls else ("http", "")
-        old = f'url = "http://127.0.0.1:{site.worlds.ports["pbx"]}"'
+        old = f'url = "{site.worlds.pbx.url}"'
         site.config.write_text(
             site.config.read_text().replace(old, f'url = "{scheme}://127.0.0.1:{port}"{ca}')
         )

@@ -1,8 +1,8 @@
-"""What people do, and what they see of it: the whole system, by its programs."""
+"""What people do, and what they see of it: the whole system, by its programs, with every kind of PBX."""
 
-from conftest import FREE, Site, until
+from conftest import BUSY, FREE, Site, on_every_pbx, until
 
-BUSY = "Busy/InACall"
+pytestmark = on_every_pbx
 
 
 def test_a_meeting_makes_the_phone_away_and_its_end_gives_it_back(site: Site) -> None:
@@ -136,15 +136,11 @@ def test_a_paused_person_gets_no_write_and_is_served_again_after_it(site: Site) 
 
 def test_an_extension_that_3cx_does_not_know_delays_nobody(new_site) -> None:
     site = new_site()
-    text = site.config.read_text()
-    site.config.write_text(text + '[[person]]\nteams = "user3@example.org"\nextension = "999"\n')
+    site.add_person(3, "999")
     site.start_service()
     site.client(3, "Busy/InAMeeting")
     site.client(1, "Busy/InAMeeting")
     site.until_status(1, "Away")
-    until(
-        "the page says what is wrong",
-        lambda: "extension 999" in " ".join(site.page("/api/people/999").json()["person"]["trouble"]),
-    )
+    until("the page says what is wrong", lambda: "extension 999" in site.trouble(999))
     site.client(1, FREE)
     site.until_status(1, "Available")

@@ -3,9 +3,9 @@
 import signal
 import socket
 
-from conftest import FREE, PATIENCE_S, Program, Site, until
+from conftest import BUSY, FREE, PATIENCE_S, Program, Site, on_every_pbx, until
 
-BUSY = "Busy/InACall"
+pytestmark = on_every_pbx
 
 
 def test_killed_during_a_call_that_ends_meanwhile(site: Site) -> None:
@@ -153,6 +153,45 @@ def test_3cx_that_never_answers_is_a_link_that_is_down(site: Site) -> None:
     until("not ready", lambda: "did not answer" in site.page("/readyz").text)
     site.ask_pbx("DELETE", "/faults")
     site.until_ready()
+
+
+def test_3cx_is_restarted_in_a_call_that_does_not_survive_it(site: Site) -> None:
+    site.dial(1)
+    site.until_teams(1, BUSY)
+    site.worlds.pbx.end(signal.SIGKILL)
+    until("not ready", lambda: site.page("/readyz").status_code == 503)
+    site.worlds.pbx.start()
+    site.until_teams(1, FREE)
+    site.until_ready()
+    call = site.dial(1)
+    site.until_teams(1, BUSY)
+    site.hang_up(call)
+    site.until_teams(1, FREE)
+
+
+def test_3cx_is_restarted_in_a_call_and_another_one_begins(site: Site) -> None:
+    site.dial(1)
+    site.until_teams(1, BUSY)
+    site.worlds.pbx.end(signal.SIGKILL)
+    site.worlds.pbx.start()
+    call = site.dial(2)
+    site.until_teams(1, FREE)
+    site.until_teams(2, BUSY)
+    site.hang_up(call)
+    site.until_teams(2, FREE)
+
+
+def test_3cx_is_restarted_in_a_call_that_survives_it(site: Site) -> None:
+    site.dial(1)
+    site.until_teams(1, BUSY)
+    site.worlds.pbx.end(signal.SIGKILL)
+    site.worlds.pbx.start()
+    call = site.dial(1)
+    site.until_ready()
+    site.until_at_rest()
+    assert site.teams(1) == BUSY
+    site.hang_up(call)
+    site.until_teams(1, FREE)
 
 
 def test_graph_is_away_for_a_while(site: Site) -> None:

@@ -8,10 +8,8 @@ from conftest import Site
 def test_two_watchers_share_the_people_and_each_has_its_own_health(new_site) -> None:
     site: Site = new_site()
     text = site.config.read_text()
-    extra = '[[person]]\nteams = "user3@example.org"\nextension = "103"\n'
-    site.config.write_text(
-        text.replace("[teams.webhook]", '[teams.webhook]\nwatchers = ["one", "two"]') + extra
-    )
+    site.config.write_text(text.replace("[teams.webhook]", '[teams.webhook]\nwatchers = ["one", "two"]'))
+    site.add_person(3)
     site.sign_in("one", "watcher@example.org")
     site.sign_in("two", "second@example.org")
     site.start_service()

@@ -22,6 +22,17 @@ _REST_S: Final = 5.0
 """How long somebody does nothing, so that both sides come to rest; poll intervals are shorter."""
 
 
+_CALLER, _TRUNK = "0301234567", "10000"
+_OTHER_END: Final = {
+    "Dialing": "Ringing",
+    "Ringing": "Dialing",
+    "Connected": "Connected",
+    "Hold": "Held",
+    "Held": "Hold",
+}
+"""What a leg's state makes of the leg at the other end."""
+
+
 class Side:
     """A control port."""
 
@@ -69,15 +80,16 @@ class Colleague:
     async def dial(self, state: str, what: str) -> str:
         """A call with somebody outside; returns its id."""
         legs = [
-            {"dn": self.extension, "state": state, "party": "0301234567"},
-            {"dn": "10000", "state": state, "party": self.extension},
+            {"dn": self.extension, "state": state, "party": _CALLER},
+            {"dn": _TRUNK, "state": _OTHER_END[state], "party": _CALLER},
         ]
         call = await self._pbx.do("POST", "/calls", {"legs": legs})
         self._say(what)
         return str(call["id"])
 
     async def leg(self, call: str, state: str, what: str) -> None:
-        await self._pbx.do("PUT", f"/calls/{call}/legs/{self.extension}", {"state": state})
+        for dn, shown in ((_TRUNK, _OTHER_END[state]), (self.extension, state)):
+            await self._pbx.do("PUT", f"/calls/{call}/legs/{dn}", {"state": shown})
         self._say(what)
 
     async def hang_up(self, call: str) -> None:

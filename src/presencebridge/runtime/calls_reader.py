@@ -45,11 +45,11 @@ class CallsReader:
         """Who was last told what; nobody since the start, or since the link was lost."""
         self._wanted = asyncio.Event()
         self.is_up = asyncio.Event()
-        self.was_lost = asyncio.Event()
-        """Set when the link is lost; whoever has acted on it clears it."""
         self.beat_at = clock.now()
         """When the last round began: the sign of life."""
         self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
+        self.on_lost: Callable[[], None] = lambda: None
+        """Called when the link is lost: all that was known of 3CX is not known any more."""
         if feed is not None:
             feed.on_legs = self._fed
             feed.on_gap = self.want
@@ -118,7 +118,7 @@ class CallsReader:
         if not self.is_up.is_set():
             return
         self.is_up.clear()
-        self.was_lost.set()
         self._told.clear()  # everybody is told and looked at anew when the link is back
         for member in self._people:
             self.on_seen(member, PbxLost())
+        self.on_lost()

@@ -18,7 +18,7 @@ _MOST_AT_A_TIME: Final = 4
 """Statuses under way: one that is never answered must not hold up the others."""
 _AGAIN_S: Final = 2.0
 """After a look at all of them that did not work."""
-_FIRST_REST_S: Final = 30.0
+_FIRST_REST_S: Final = 5.0
 _LONGEST_REST_S: Final = 600.0
 """An extension that is not answered is asked again after a rest, longer each time."""
 
@@ -33,24 +33,33 @@ class StatusReader:
         self._statuses = statuses
         self._link = link
         self._clock = clock
-        self._is_up, self._was_lost = calls.is_up, calls.was_lost
+        self._is_up = calls.is_up
+        calls.on_lost = self._lost
         self._every_s = every_s
         self._seen: set[str] = set()
         """Whose status was asked for since the start, or since the link was lost."""
+        self._wanted = asyncio.Event()
         self._asking: set[str] = set()
         self._free = asyncio.Semaphore(_MOST_AT_A_TIME)
         self._rests: dict[str, tuple[Member, float, float]] = {}
         """Until when an extension is left alone, and how long its rest was; whose it is by now may differ."""
         self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
 
+    def want(self) -> None:
+        """Begin another round now, with those who were never asked for."""
+        self._wanted.set()
+
+    def _lost(self) -> None:
+        self._seen.clear()
+        self._rests.clear()
+        self.want()
+
     async def run(self) -> None:
         """Read until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 await self._is_up.wait()
-                if self._was_lost.is_set():
-                    self._was_lost.clear()
-                    self._seen.clear()
+                self._wanted.clear()
                 round_ends = self._clock.now() + self._every_s
                 try:
                     left = await self._read_together()
@@ -59,9 +68,10 @@ class StatusReader:
                     await self._pause(_AGAIN_S)
                     continue
                 self._link.note("statuses", "")
+                left.sort(key=lambda member: member.key in self._seen)
                 unseen = {member.key for member in left} - self._seen
                 for member in left:
-                    if self._was_lost.is_set():
+                    if self._wanted.is_set():
                         break
                     if member.key not in self._asking:
                         await self._free.acquire()
@@ -75,10 +85,10 @@ class StatusReader:
                     await self._pause(round_ends - self._clock.now())
 
     async def _pause(self, seconds: float) -> None:
-        """Sleep; a link that is lost ends it."""
+        """Sleep, unless another round is wanted."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
-                await self._was_lost.wait()
+                await self._wanted.wait()
 
     async def _read_together(self) -> list[Member]:
         """Whoever 3CX tells of in one answer. Returns who is left."""
