@@ -1,5 +1,7 @@
 """PURE: what was seen and decided, in plain words: for the page, `why` and the demo."""
 
+from typing import Final
+
 from presencebridge.core.commands import (
     AnyCommand,
     ChangeStatus,
@@ -22,6 +24,8 @@ from presencebridge.core.events import (
     StatusSeen,
     StatusWriteFailed,
     StatusWritten,
+    TeamsFound,
+    TimerFired,
 )
 from presencebridge.core.model import Because, LegState, State
 
@@ -33,6 +37,15 @@ _CAUSE = {
     Because.STATUS_SHOWN: "the 3CX status is shown in Teams",
     Because.LEASE_RENEWED: "still so: the lease is renewed",
     Because.CALL_OVER: "the last call is over (rule 4)",
+}
+
+_HAPPENED: Final[dict[type[AnyEvent], str]] = {
+    Paused: "an operator paused this person",
+    Resumed: "an operator resumed this person",
+    TeamsFound: "Graph answers again",
+    PbxLost: "the link to 3CX went down",
+    Started: "the service started",
+    TimerFired: "the time came",
 }
 
 _NOTE = {
@@ -79,16 +92,8 @@ def seen(event: AnyEvent) -> str:
             if not event.wrote:
                 return f"3CX status just before writing: {event.before}; nothing was written"
             return f"3CX status was {event.before}, we wrote, and it reads {event.after}"
-        case Paused():
-            return "an operator paused this person"
-        case Resumed():
-            return "an operator resumed this person"
-        case PbxLost():
-            return "the link to 3CX went down"
-        case Started():
-            return "the service started"
         case _:
-            return "the time came"
+            return _HAPPENED[type(event)]
 
 
 def said(command: AnyCommand) -> str:

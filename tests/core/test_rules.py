@@ -41,6 +41,7 @@ from presencebridge.core.events import (
     Resumed,
     Started,
     StatusWriteFailed,
+    TeamsFound,
     TimerFired,
 )
 from presencebridge.core.machine import _ON, next_wake, step
@@ -538,6 +539,11 @@ def test_a_link_that_is_back_does_not_wait_for_the_next_try():
         at_rest().feed(teams(MEETING)).expect(take()).feed(StatusWriteFailed("down", 60), PbxLost()).expect()
     )
     book.wait(5).feed(legs()).expect(take())
+
+
+def test_a_graph_that_is_back_does_not_wait_for_the_next_try():
+    book = at_rest().feed(legs(CONNECTED)).expect(say_in_a_call()).feed(PresenceWriteFailed("down", 60))
+    book.expect().wait(5).expect().feed(TeamsFound()).expect(say_in_a_call()).feed(TeamsFound()).expect()
 
 
 def test_a_request_that_is_never_answered_may_have_arrived_all_the_same():

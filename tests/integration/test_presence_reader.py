@@ -157,6 +157,18 @@ async def test_a_read_that_fails_is_repeated_until_it_works():
         assert site.link.report.state is LinkState.CONNECTED
 
 
+async def test_a_question_is_asked_until_it_is_answered():
+    site = Reading("101", "102", every_s=300.0)
+    async with site.working():
+        site.teams.fault = TryAgain("busy")
+        site.reader.want(site["101"], site.clock.now())
+        await asyncio.sleep(10)
+        site.teams.fault = None
+        site.seen.clear()
+        await asyncio.sleep(20)
+        assert [key for _, key, _ in site.seen] == ["101"]
+
+
 async def test_graphs_retry_after_is_waited_out():
     site = Reading("101")
     site.teams.fault = TryAgain("busy", after_s=60.0)
@@ -288,6 +300,20 @@ async def test_who_is_awaited_goes_along_with_a_group_that_has_room():
     with_room = [users for when, users in site.teams.reads if when > 63]
     assert [len(users) for users in with_room] == [8]
     assert "id-1000" in with_room[0]
+
+
+async def test_no_request_asks_about_more_people_than_graph_takes():
+    site = Reading(*numbers(25), group=10, every_s=10.0)
+    async with site.working():
+        await asyncio.sleep(63.9)
+        begun = passed()
+        for key in numbers(25):
+            site.reader.want(site[key], site.clock.now())
+        await asyncio.sleep(3)
+        asked = [users for when, users in site.teams.reads if when > begun]
+        assert max(map(len, asked)) <= 10
+        assert {user for users in asked for user in users} == {f"id-{key}" for key in numbers(25)}
+        assert len(asked) <= 4
 
 
 async def test_what_did_not_change_is_told_once_a_minute_and_a_change_at_once():
@@ -463,7 +489,7 @@ async def test_a_poll_that_left_before_a_notification_came_does_not_undo_it():
         async with asyncio.TaskGroup() as tasks:
             running = tasks.create_task(reader.run())
             await asyncio.sleep(29)
-            graph.takes.extend([5.0, 0.1])
+            graph.takes.extend([5.0, 10.0, 0.1])  # so the old answer comes before the one that confirms
             await asyncio.sleep(2)
             assert graph.under_way == 1, "a poll is under way"
             graph.shows["id-101"] = IN_A_CALL

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.looptime
 
 ANN = "00000000-0000-4000-8000-0000000000a1"
 READ = calls.read_presences([ANN])
+WRITE = calls.clear_presence(ANN, "app")
 LIST = calls.list_subscriptions()
 NONE = b'{"value":[]}'
 
@@ -151,8 +152,8 @@ async def test_retry_after_holds_back_everybody_who_uses_that_budget(status):
     assert raised.value.after_s == 10.0
     async with asyncio.TaskGroup() as tasks:
         for _ in range(5):
-            tasks.create_task(graph.client.run(READ))
-        tasks.create_task(graph.client.run(calls.clear_presence(ANN, "app")))
+            tasks.create_task(graph.client.run(WRITE))
+        tasks.create_task(graph.client.run(calls.set_presence(ANN, "app", Presence("a", "b"), 300)))
         tasks.create_task(graph.client.run(LIST))
     assert graph.times("subscriptions") == [0.01]
     assert [when for when in graph.times("/communications/") + graph.times("/presence/") if when > 0] == [
@@ -179,7 +180,7 @@ async def test_a_later_retry_after_extends_the_wait_and_an_earlier_one_does_not_
         for _ in range(2):
             tasks.create_task(_refused(graph, READ))
     graph.answer = lambda _: httpx2.Response(200, content=NONE)
-    await graph.client.run(READ)
+    await graph.client.run(WRITE)
     assert graph.times()[-1] == pytest.approx(10.01, abs=0.005)
 
 
@@ -204,7 +205,7 @@ async def test_who_waits_for_a_token_while_the_gate_closes_does_not_leave_early(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(first())
         await asyncio.sleep(1)
-        tasks.create_task(graph.client.run(READ))
+        tasks.create_task(graph.client.run(WRITE))
     assert graph.times() == [5.0, pytest.approx(35.01, abs=0.005)]
 
 
@@ -212,16 +213,38 @@ async def test_a_renewed_token_does_not_pass_a_closed_gate():
     graph = Graph()
 
     def answer(request: httpx2.Request) -> httpx2.Response:
-        if request.url.path != READ.path:
+        if request.url.path == READ.path:
             return httpx2.Response(429, headers={"Retry-After": "20"})
         old = request.headers["authorization"].endswith("0")
         return httpx2.Response(401 if old else 200, content=NONE)
 
     graph.answer = answer
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(graph.client.run(READ))
-        tasks.create_task(_refused(graph, calls.clear_presence(ANN, "app")))
-    assert graph.times("communications") == [0.0, pytest.approx(20.01, abs=0.005)]
+        tasks.create_task(graph.client.run(WRITE))
+        tasks.create_task(_refused(graph, READ))
+    assert graph.times("clearPresence") == [0.0, pytest.approx(20.01, abs=0.005)]
+
+
+async def test_polls_do_not_queue_up_at_a_closed_gate():
+    graph = Graph(throttled("/v1.0/users/" + ANN + "/presence/clearPresence", "30"))
+    told: list[TryAgain] = []
+
+    async def poll() -> None:
+        try:
+            await graph.client.run(READ)
+        except TryAgain as error:
+            told.append(error)
+
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(60):
+            tasks.create_task(poll())
+        tasks.create_task(_refused(graph, WRITE))
+        await asyncio.sleep(1)
+        tasks.create_task(poll())
+    assert now() < 2, "nobody waited"
+    assert [error.after_s for error in told] == pytest.approx([30.0] * (len(told) - 1) + [29.0], abs=0.1)
+    assert len(told) + len(graph.times("communications")) == 61
+    assert 10 < len(told) < 40
 
 
 # Budgets ------------------------------------------------------------------------------------------

@@ -43,6 +43,10 @@ class PbxLost(Event, frozen=True):
     """The link to 3CX is down: legs and status are unknown from here on."""
 
 
+class TeamsFound(Event, frozen=True):
+    """Graph answers again after it did not."""
+
+
 class PresenceWritten(Event, frozen=True):
     """Graph accepted our last `SetPresence` or `ClearPresence`."""
 
@@ -85,6 +89,7 @@ AnyEvent = (
     | StatusSeen
     | LegsSeen
     | PbxLost
+    | TeamsFound
     | PresenceWritten
     | PresenceWriteFailed
     | StatusWritten

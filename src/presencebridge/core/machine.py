@@ -47,6 +47,7 @@ from presencebridge.core.events import (
     StatusSeen,
     StatusWriteFailed,
     StatusWritten,
+    TeamsFound,
     TimerFired,
 )
 from presencebridge.core.model import (
@@ -237,6 +238,11 @@ def _pbx_lost(state: State, _e: PbxLost, _now: float, _policy: Policy, _say: Say
     return replace(state, pbx_up=False, legs=None, status=None)
 
 
+def _teams_found(state: State, _e: TeamsFound, _now: float, _policy: Policy, _say: Say) -> State:
+    """What waited for its next try need not wait longer; a Retry-After is the client's to obey."""
+    return replace(state, teams_write=replace(state.teams_write, retry_at=0.0))
+
+
 def _paused(state: State, e: Paused, _now: float, _policy: Policy, say: Say) -> State:
     say(Note(Because.PAUSED))
     return replace(state, paused=True, paused_until=e.until, free_wanted=False)
@@ -324,6 +330,7 @@ _ON: Final[dict[type, Callable[[State, Any, float, Policy, Say], State]]] = {
     StatusSeen: _status_seen,
     LegsSeen: _legs_seen,
     PbxLost: _pbx_lost,
+    TeamsFound: _teams_found,
     Paused: _paused,
     Resumed: _resumed,
     TimerFired: _timer_fired,

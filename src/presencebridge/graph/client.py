@@ -47,9 +47,14 @@ class _Gate:
         self._timer: asyncio.TimerHandle | None = None
 
     async def wait(self, *, may_wait: bool = False) -> None:
-        """Until a request may leave; `may_wait` if it is one that lets others go first."""
+        """Until a request may leave. One that may wait raises `TryAgain` at a closed gate instead.
+
+        Polls would only queue up there, each older than the next, and nobody would see that nothing is read.
+        """
         loop = asyncio.get_running_loop()
         while True:
+            if may_wait and self._closed_until > loop.time():
+                raise self._closed()
             turn = loop.create_future()
             self._waiting[may_wait].append(turn)
             self._let_go()
@@ -60,6 +65,13 @@ class _Gate:
     def close(self, seconds: float) -> None:
         until = asyncio.get_running_loop().time() + seconds
         self._closed_until = max(self._closed_until, until)
+        for turn in self._waiting[True]:
+            if not turn.done():
+                turn.set_exception(self._closed())
+
+    def _closed(self) -> TryAgain:
+        left = self._closed_until - asyncio.get_running_loop().time()
+        return TryAgain("Graph has asked us to wait", after_s=left)
 
     def _let_go(self) -> None:
         """Let through whoever may go, and come again when the next one may."""

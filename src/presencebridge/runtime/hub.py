@@ -32,6 +32,7 @@ from presencebridge.core.events import (
     Started,
     StatusWriteFailed,
     StatusWritten,
+    TeamsFound,
     TimerFired,
 )
 from presencebridge.core.machine import next_wake, step
@@ -176,6 +177,12 @@ class Hub:
         """Post what is about this very person, unless they have gone, whoever has the extension now."""
         if self._people.has(member):
             self.post(member.key, event)
+
+    def teams_found(self) -> None:
+        """Graph answers again: whatever waits for its next try may try."""
+        for member in self._people:
+            if self._states[member.key].teams_write.retry_at:
+                self.post(member.key, TeamsFound())
 
     def post(self, key: str, event: AnyEvent) -> None:
         """Put an event into a person's mailbox. Events of a hub that does not run are dropped."""

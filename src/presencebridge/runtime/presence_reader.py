@@ -104,6 +104,8 @@ class PresenceReader:
         self.beat_at = now
         """When the last round began: the sign of life."""
         self.on_seen: Callable[[Member, PresenceSeen], None] = lambda _member, _event: None
+        self.on_back: Callable[[], None] = lambda: None
+        """Called when Graph answers after it did not."""
         self.on_silence: Callable[[list[str]], None] | None = None
         """Called with those whose changes a read found and no notification told, where they should be."""
 
@@ -300,6 +302,8 @@ class PresenceReader:
             self._pace.answered(asking.asked_at, self._clock.now())
             if asking.group:
                 asking.group.tries = 0
+            if not self._link.is_up:
+                self.on_back()
             self._tell_link()
         finally:
             self._under_way -= 1
