@@ -93,11 +93,10 @@ class StatusReader:
     async def _read_together(self) -> list[Member]:
         """Whoever 3CX tells of in one answer. Returns who is left."""
         asked_at = self._clock.now()
-        told = await self._statuses.all_statuses()
+        served = [member for member in self._people if not member.policy.excluded]
+        told = await self._statuses.all_statuses() if served else {}
         left = []
-        for member in self._people:
-            if member.policy.excluded:
-                continue
+        for member in served:
             if member.key in told:
                 self._found(member, told[member.key], asked_at)
             else:

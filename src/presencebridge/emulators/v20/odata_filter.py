@@ -45,7 +45,10 @@ class FilterError(ValueError):
 def parsed(text: str, names: frozenset[str]) -> Expression:
     """What tells whether an entity passes. `names` are the properties there are. Raises `FilterError`."""
     parser = _Parser(text, names)
-    found = parser.either()
+    try:
+        found = parser.either()
+    except RecursionError:
+        raise FilterError("The query is too deep.") from None
     if parser.peek() is not None:
         raise FilterError(f"Syntax error at position {parser.position} in '{text}'.")
     return found

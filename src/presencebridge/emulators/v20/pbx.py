@@ -31,6 +31,8 @@ class Pbx:
         self.client_id = client_id
         self.calls = Calls()
         self.users: dict[int, dict[str, Any]] = {}
+        self._ids: dict[str, int] = {}
+        """Users' ids by their numbers, as far as they are known."""
         self.queues: dict[str, str] = {}
         self._devices: dict[str, tuple[Device, ...]] = {
             # 3CX's samples call from the first device of their route point.
@@ -73,7 +75,11 @@ class Pbx:
             self.calls.end_leg(leg)
 
     def user(self, number: str) -> dict[str, Any] | None:
-        return next((user for user in self.users.values() if user["Number"] == number), None)
+        user = self.users.get(self._ids.get(number, 0))
+        if user is None or user["Number"] != number:  # users come and go: the index is made anew
+            self._ids = {user["Number"]: user_id for user_id, user in self.users.items()}
+            user = self.users.get(self._ids.get(number, 0))
+        return user
 
     def numbers(self) -> set[str]:
         return {user["Number"] for user in self.users.values()}
@@ -99,7 +105,7 @@ class Pbx:
             return ROUTE_POINT
         if dn in self.queues:
             return QUEUE
-        return EXTENSION if dn in self.numbers() else ""
+        return EXTENSION if self.user(dn) is not None else ""
 
     def name_of(self, dn: str) -> str:
         """The name that is shown for a DN; empty for one that is outside."""

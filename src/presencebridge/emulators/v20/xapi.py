@@ -302,6 +302,8 @@ class Xapi:
             profile = faults.status_override.get(user["Number"], profile)
         if faults.profile_names == "shown":
             profile = self._emulator.settings.label(user, profile)
+        if profile == user["CurrentProfileName"]:
+            return user
         return {**user, "CurrentProfileName": profile}
 
     def _meant(self, user: dict[str, Any], name: Any) -> Any:
