@@ -7,7 +7,8 @@ from typing import Any, Final, Protocol, TypeVar
 import httpx2
 import msgspec
 
-from presencebridge.errors import LinkError, Refused, TryAgain
+from presencebridge.bounded import read_bounded
+from presencebridge.errors import Refused, TryAgain
 from presencebridge.graph import calls
 
 T = TypeVar("T")
@@ -154,9 +155,5 @@ class GraphClient:
         self, call: calls.Call[Any], headers: dict[str, str], content: bytes | None
     ) -> tuple[int, httpx2.Headers, bytes]:
         async with self._http.stream(call.method, call.path, headers=headers, content=content) as response:
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > _LONGEST_ANSWER:
-                    raise LinkError("Graph's answer has no end")
-            return response.status_code, response.headers, bytes(body)
+            body = await read_bounded(response, _LONGEST_ANSWER, "Graph's answer")
+            return response.status_code, response.headers, body

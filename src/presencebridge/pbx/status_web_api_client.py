@@ -4,7 +4,8 @@ import asyncio
 
 import httpx2
 
-from presencebridge.errors import Malformed, TryAgain
+from presencebridge.bounded import read_bounded
+from presencebridge.errors import TryAgain
 from presencebridge.pbx import status_web_api
 from presencebridge.pbx.answers import StatusChange
 
@@ -32,11 +33,7 @@ class StatusWebApiClient:
         try:
             async with asyncio.timeout(self._timeout_s):
                 async with self._http.stream("GET", path, headers=self._headers) as response:
-                    answer = bytearray()
-                    async for chunk in response.aiter_bytes():
-                        answer += chunk
-                        if len(answer) > _LONGEST_ANSWER:
-                            raise Malformed("the bridge's answer has no end")
+                    answer = await read_bounded(response, _LONGEST_ANSWER, "the bridge's answer")
         except TimeoutError:
             raise TryAgain(f"the bridge for statuses did not answer within {self._timeout_s:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
@@ -46,4 +43,4 @@ class StatusWebApiClient:
             ) from error
         if response.status_code != 200:
             raise status_web_api.error(response.status_code)
-        return status_web_api.parse_status(extension, bytes(answer))
+        return status_web_api.parse_status(extension, answer)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import httpx2
 
+from presencebridge.bounded import read_bounded
 from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain
 from presencebridge.pbx import v20
 from presencebridge.pbx.answers import PbxUser
@@ -101,18 +102,14 @@ class V20Client:
         try:
             async with asyncio.timeout(self._timeout_s):
                 async with self._http.stream(method, path, headers=headers, **content) as response:
-                    answer = bytearray()
-                    async for chunk in response.aiter_bytes():
-                        answer += chunk
-                        if len(answer) > _LONGEST_ANSWER:
-                            raise Malformed(f"3CX's answer to {what} has no end")
+                    answer = await read_bounded(response, _LONGEST_ANSWER, f"3CX's answer to {what}")
         except TimeoutError:
             raise TryAgain(f"3CX did not answer {what} within {self._timeout_s:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise unreachable(error) from error
         if not 200 <= response.status_code < 300:
-            raise v20.error(method, what, response.status_code, bytes(answer))
-        return bytes(answer)
+            raise v20.error(method, what, response.status_code, answer)
+        return answer
 
 
 def unreachable(error: Exception) -> LinkError:

@@ -7,6 +7,7 @@ from typing import Final
 
 import httpx2
 
+from presencebridge.bounded import read_bounded
 from presencebridge.errors import Malformed, TryAgain
 from presencebridge.pbx import web_api
 from presencebridge.pbx.answers import Legs, StatusChange
@@ -87,11 +88,7 @@ class WebApiClient:
                     f"the bridge answered {path} with status {response.status_code}",
                     cure="check that the address in [pbx] url is that of 3cx-web-API",
                 )
-            body = bytearray()
-            async for chunk in response.aiter_bytes():
-                body += chunk
-                if len(body) > _LONGEST_ANSWER:
-                    raise Malformed(f"the bridge's answer to {path} has no end")
+            body = await read_bounded(response, _LONGEST_ANSWER, f"the bridge's answer to {path}")
         return body.decode("utf-8", "replace")
 
     @contextlib.asynccontextmanager
