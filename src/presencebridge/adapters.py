@@ -164,14 +164,15 @@ async def pbx_side(
                 ways[way] = xapi
             elif pbx.bridge is not None:
                 http = await stack.enter_async_context(outside.http(pbx.bridge.url, pbx.bridge.ca_file))
-                ways[way] = _bridge(pbx.bridge, http, pbx.timeout_s)
+                ways[way] = status_bridge(pbx.bridge, http, pbx.timeout_s)
         statuses = StatusWays(xapi, ways)
         yield PbxSide(calls, statuses, calls if dial else None, client, statuses)
 
 
-def _bridge(
+def status_bridge(
     bridge: PbxBridge, http: httpx2.AsyncClient, timeout_s: float
 ) -> WebApiClient | StatusWebApiClient:
+    """The program on the machine of a V20 through which statuses can be set."""
     if bridge.kind == "3cx-web-api":
         return WebApiClient(http, timeout_s)
     return StatusWebApiClient(http, secret("pbx-bridge-api-key", bridge.api_key_file) or "", timeout_s)

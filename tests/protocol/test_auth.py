@@ -5,6 +5,7 @@ import contextlib
 import http.server
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable
@@ -263,7 +264,7 @@ def test_key_and_certificate_may_stand_in_either_order(pem):
     credential = certificate_credential(pem)
     assert credential["public_certificate"] + "\n" == _CERTIFICATE
     assert serialization.load_pem_private_key(credential["private_key"].encode(), None)
-    assert len(credential["thumbprint"]) == 64  # SHA-256; SHA-1 is on its way out
+    assert "thumbprint" not in credential  # msal takes one for SHA-1, which is on its way out
 
 
 @pytest.mark.parametrize(
@@ -322,6 +323,14 @@ async def test_the_app_signs_in_with_a_secret():
         with pytest.raises(Refused, match="AADSTS7000215") as raised:
             await AppTokens(SignIn(graph.url, TENANT, CLIENT, GRAPH), "wrong-guess").token()
         assert "wrong-guess" not in told(raised.value)
+
+
+async def test_the_app_signs_in_with_a_certificate(tmp_path):
+    world = World(tenant_id=TENANT, client_id=CLIENT, client_certificates=(_CERTIFICATE,))
+    async with RunningGraph(world, tls_dir=tmp_path) as graph:
+        trust = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        sign_in = SignIn(graph.url, TENANT, CLIENT, GRAPH, trust)
+        assert (await AppTokens(sign_in, certificate_credential(_PEM)).token()).count(".") == 2
 
 
 async def test_a_watcher_signs_in_with_a_code_and_stays_signed_in_over_a_restart(tmp_path):

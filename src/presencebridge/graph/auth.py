@@ -14,7 +14,8 @@ from urllib.parse import urlsplit
 import httpx2
 import msal
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
 
 from presencebridge.errors import LinkError, Refused, TryAgain
 
@@ -59,8 +60,10 @@ class _Http:
         text = response.text.replace(f"http://{self._plain}/", f"https://{self._plain}/")
         return httpx2.Response(response.status_code, text=text, request=response.request)
 
-    def post(self, url: str, **kwargs: Any) -> httpx2.Response:
-        return self._send("POST", url, **kwargs)
+    def post(self, url: str, data: Any = None, **kwargs: Any) -> httpx2.Response:
+        if isinstance(data, dict):  # a client assertion comes as bytes, which httpx2 would send as b'...'
+            data = {word: text.decode() if isinstance(text, bytes) else text for word, text in data.items()}
+        return self._send("POST", url, data=data, **kwargs)
 
     def _send(self, method: str, url: str, **kwargs: Any) -> httpx2.Response:
         kwargs.pop("timeout", None)
@@ -214,7 +217,10 @@ def write_private(file: Path, text: str) -> None:
 
 def certificate_credential(pem: str) -> dict[str, str]:
     """Msal's form of a PEM that holds the app's certificate and private key. Raises `ValueError`."""
-    certificate = x509.load_pem_x509_certificate(pem.encode())
+    try:
+        certificate = x509.load_pem_x509_certificate(pem.encode())
+    except ValueError:  # its text quotes the file, private key and all
+        raise ValueError("the file holds no certificate in PEM that can be read") from None
     begin = pem.index("-----BEGIN CERTIFICATE-----")
     end = pem.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
     private_key = (pem[:begin] + pem[end:]).strip()
@@ -222,17 +228,16 @@ def certificate_credential(pem: str) -> dict[str, str]:
         raise ValueError("the file holds a certificate, and not its private key")
     try:
         key = serialization.load_pem_private_key(private_key.encode(), None)
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("the file holds no private key in PEM that can be read") from None
     except TypeError:
         raise ValueError(
             "the private key in the file is encrypted, and nobody can type its password"
         ) from None
     if key.public_key() != certificate.public_key():
         raise ValueError("the private key in the file is not that of the certificate")
-    return {
-        "private_key": private_key,
-        "thumbprint": certificate.fingerprint(hashes.SHA256()).hex(),
-        "public_certificate": pem[begin:end],
-    }
+    # No thumbprint: msal takes one for SHA-1, and makes that of SHA-256 itself.
+    return {"private_key": private_key, "public_certificate": pem[begin:end]}
 
 
 async def _aside(work: Callable[..., T], *args: object) -> T:
