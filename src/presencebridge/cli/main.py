@@ -7,10 +7,13 @@ from cyclopts import App
 
 from presencebridge import __version__
 from presencebridge.cli.demo import demo
+from presencebridge.cli.doctor import doctor
 from presencebridge.cli.emulate import emulate
+from presencebridge.cli.init import init
 from presencebridge.cli.operator import pause, people, resume, status, watch, why
 from presencebridge.cli.pbx import pbx
 from presencebridge.cli.service import check, login, run
+from presencebridge.cli.simulate import simulate
 from presencebridge.cli.teams import teams
 from presencebridge.errors import BridgeError, LinkError, Misconfigured
 
@@ -19,7 +22,7 @@ app = App(
     version=__version__,
     help="Keeps Microsoft Teams presence and a 3CX phone system in step, both ways.",
 )
-for command in (demo, run, check, login, status, people, watch, why, pause, resume):
+for command in (demo, init, check, doctor, run, login, status, people, watch, why, pause, resume, simulate):
     app.command(command)
 for group in (teams, pbx, emulate):
     app.command(group)

@@ -94,8 +94,26 @@ class AtRest(Happening, frozen=True):
     shown: dict[str, Shown]
 
 
+class Glance(Happening, frozen=True):
+    """A look from outside at any moment, also in the midst of trouble.
+
+    It is judged only for what holds at all times: no session of ours outlives its lease. So it is worth most
+    at the end of a time in which the service was dead, before it starts.
+    """
+
+    shown: dict[str, Shown]
+
+
 AnyHappening = (
-    ClientShows | StatusByHand | LegsAre | PausedByOperator | ResumedByOperator | Wrote | Trouble | AtRest
+    ClientShows
+    | StatusByHand
+    | LegsAre
+    | PausedByOperator
+    | ResumedByOperator
+    | Wrote
+    | Trouble
+    | AtRest
+    | Glance
 )
 
 

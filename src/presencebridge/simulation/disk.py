@@ -1,0 +1,101 @@
+"""The disk under the service: what was committed outlasts a kill, what was not is lost.
+
+It stands for `store.sqlite`: a save returns when it is committed, and whatever waits is committed together.
+"""
+
+import asyncio
+import contextlib
+import errno
+import random
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+import msgspec
+
+from presencebridge.core.model import State
+from presencebridge.simulation.line import Sender
+
+_TAKES_S: Final = (0.0005, 0.02)
+"""The shortest and the longest commit."""
+
+_SHARE_THAT_FAILS: Final = 0.5
+
+
+class Disk:
+    """What is on the disk, by person's key."""
+
+    def __init__(self, dice: random.Random) -> None:
+        self._dice = dice
+        self.kept: dict[str, bytes] = {}
+        self.full = 0
+        """How many reasons there are just now for it to be full."""
+        self.failing = 0
+        """How many reasons there are for every other commit to fail."""
+        self.on_save: Callable[[], None] = lambda: None
+        """Called when the service hands over something to be kept, which is just before it acts."""
+        self.on_committed: Callable[[str, State], None] = lambda _key, _state: None
+
+    @contextlib.contextmanager
+    def mounted(self, service: Sender) -> Iterator["DiskStore"]:
+        yield DiskStore(self, service)
+
+    def takes_s(self) -> float:
+        return self._dice.uniform(*_TAKES_S)
+
+    def commit(self, jobs: dict[str, bytes | None]) -> None:
+        """All of them or none. Raises `OSError`."""
+        if self.full:
+            raise OSError(errno.ENOSPC, "database or disk is full")
+        if self.failing and self._dice.random() < _SHARE_THAT_FAILS:
+            raise OSError(errno.EIO, "disk I/O error")
+        for key, blob in jobs.items():
+            if blob is None:
+                self.kept.pop(key, None)
+            else:
+                self.kept[key] = blob
+                self.on_committed(key, msgspec.json.decode(blob, type=State))
+
+
+class DiskStore:
+    """The store of one life of the service."""
+
+    def __init__(self, disk: Disk, service: Sender) -> None:
+        self._disk = disk
+        self._service = service
+        self._waiting: list[tuple[str, bytes | None, asyncio.Future[None]]] = []
+
+    def load(self) -> dict[str, State]:
+        return {key: msgspec.json.decode(blob, type=State) for key, blob in self._disk.kept.items()}
+
+    async def save(self, key: str, state: State) -> None:
+        await self._submit(key, msgspec.json.encode(state))
+
+    async def forget(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            await self._submit(key, None)
+
+    async def _submit(self, key: str, blob: bytes | None) -> None:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[None] = loop.create_future()
+        self._disk.on_save()
+        if not self._waiting:
+            loop.call_later(self._disk.takes_s(), self._commit)
+        self._waiting.append((key, blob, done))
+        await done
+
+    def _commit(self) -> None:
+        if not self._service.alive:
+            return
+        jobs, self._waiting = self._waiting, []
+        error: OSError | None = None
+        try:
+            self._disk.commit({key: blob for key, blob, _ in jobs})
+        except OSError as caught:
+            error = caught
+        for _, _, done in jobs:
+            if done.done():
+                continue
+            if error is None:
+                done.set_result(None)
+            else:
+                done.set_exception(error)

@@ -1,0 +1,548 @@
+"""PURE: judges a chronicle as a fair person would who knows the rules and not the service.
+
+The judge follows each person through the day with a set of worlds (`worlds`): everything that an ideal bridge
+may have seen, and want, given what truly happened. What nobody can know splits the set:
+
+* The bridge looks when it likes, so each thing that happens may have been seen or not yet, in any order. What
+  was over before the bridge had to look may never have been seen.
+* Where all was calm for `react_s`, Teams and the calls were looked at and what follows was written; after
+  `status_s` a change of the status by hand was noticed. Then one world is left, and it must be the real one.
+* Trouble stops that clock for whom it concerns, and so does a while after it (`heal_s`, `heal_notices_s`). It
+  never stops the rules: what is written and what is shown at rest must be what some world wanted.
+* While our session hides somebody, the bridge learns nothing of Teams. What changed to Available unseen
+  (hidden, in trouble, while paused) may or may not free an Away that is not ours; after a start it may not.
+* While notifications are in trouble, an old one may take a status, and give one of ours back, nothing else.
+* Answers get lost while 3CX is in trouble, and at a crash: then what was written may be written once more. A
+  write under way may be overtaken by a hand for `race_s`, and in such trouble for `under_way_s`.
+* Whoever is stopped in good order may end our sessions.
+* A pause is kept from `under_way_s` after it. What was missed meanwhile may be taken up at its end, or left.
+
+No more is said of notifications that come late, doubled or not at all: rule 6 is rule 1 in such weather.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from presencebridge.simulation import worlds as w
+from presencebridge.simulation.chronicle import (
+    AnyHappening,
+    AtRest,
+    ClientShows,
+    Glance,
+    House,
+    LegsAre,
+    PausedByOperator,
+    ResumedByOperator,
+    Shown,
+    StatusByHand,
+    Trouble,
+    Violation,
+    Wrote,
+)
+
+_OFFLINE: Final = "Offline/Offline"
+_SLACK_S: Final = 2.0
+"""Of clocks and answers, where a lease is measured."""
+_LONG_AGO: Final = float("-inf")
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the service may take, in seconds of calm. They follow from its polling intervals."""
+
+    react_s: float = 60.0
+    """From a change in Teams or of calls until everything that follows from it is written."""
+    status_s: float = 90.0
+    """Until a status that was set by hand is noticed; not less than `react_s`."""
+    heal_s: float = 180.0
+    """After a trouble: until all links stand again and everything was read."""
+    heal_notices_s: float = 420.0
+    """After trouble of notifications: until everything was read all the same."""
+    race_s: float = 5.0
+    """Between a read of the status and the write that relies on it."""
+    under_way_s: float = 25.0
+    """How long a write that was begun may take to arrive in trouble, or after a pause."""
+    stop_s: float = 10.0
+    """How long before its death the service may already be stopping."""
+
+
+def judge(house: House, chronicle: Sequence[AnyHappening], bounds: Bounds | None = None) -> list[Violation]:
+    """What was not right, in the order of time; empty if a fair person finds nothing.
+
+    Who is not told of shows nothing in Teams, `Available` on 3CX, and is in no call.
+    """
+    bounds = bounds or Bounds()
+    told = sorted(chronicle, key=lambda happening: happening.at)
+    if not told:
+        return []
+    found: list[Violation] = []
+    for person in sorted(_people(told)):
+        if person in house.excluded:
+            found += _left_alone(person, told)
+        else:
+            found += _Onlooker(house, bounds, person, told).watch(told)
+    return sorted(found, key=lambda violation: violation.at)
+
+
+def _people(told: Iterable[AnyHappening]) -> set[str]:
+    people: set[str] = set()
+    for happening in told:
+        match happening:
+            case AtRest() | Glance():
+                people |= happening.shown.keys()
+            case Trouble():
+                pass
+            case _:
+                people.add(happening.person)
+    return people
+
+
+def _left_alone(person: str, told: Iterable[AnyHappening]) -> list[Violation]:
+    """Who is excluded gets no write, ever."""
+    found = []
+    for happening in told:
+        match happening:
+            case Wrote() if happening.person == person:
+                found.append(Violation(7, happening.at, person, f"is excluded, and {_in_words(happening)}"))
+            case AtRest() if (shown := happening.shown.get(person)) and shown.our_session:
+                what = f"is excluded, and we hold {shown.our_session} in Teams"
+                found.append(Violation(7, happening.at, person, what))
+            case _:
+                pass
+    return found
+
+
+class _Weather:
+    """When one person's world was in trouble, and the whiles after it."""
+
+    def __init__(self, bounds: Bounds, person: str, told: Iterable[AnyHappening]) -> None:
+        all_troubles = [happening for happening in told if isinstance(happening, Trouble)]
+        mine = [trouble for trouble in all_troubles if trouble.person in {None, person}]
+        self.of_others = [trouble for trouble in all_troubles if trouble.person not in {None, person}]
+        self._bounds = bounds
+        self.deaths = [trouble for trouble in mine if trouble.link == "service"]
+        self._notices = [
+            (trouble.at - bounds.react_s, trouble.until + bounds.heal_notices_s)
+            for trouble in mine
+            if trouble.link == "notifications"
+        ]
+        self._rough: list[tuple[float, float]] = []
+        for begun, over in sorted(_felt(bounds, trouble) for trouble in mine):
+            if self._rough and begun <= self._rough[-1][1]:
+                first, last = self._rough.pop()
+                self._rough.append((first, max(last, over)))
+            else:
+                self._rough.append((begun, over))
+
+        self._lossy = [
+            (trouble.at - bounds.stop_s, trouble.until + bounds.under_way_s)
+            for trouble in mine
+            if trouble.link in {"3cx", "service"}
+        ]
+        self._turns = sorted({turn for stretch in self._rough + self._lossy for turn in stretch})
+
+    def turns(self, since: float, until: float) -> list[float]:
+        """When the weather turns within that time."""
+        return [turn for turn in self._turns if since < turn < until]
+
+    def calm_s(self, since: float, until: float) -> float:
+        """How much of that time was calm."""
+        calm = until - since
+        for begun, over in self._rough:
+            calm -= max(0.0, min(over, until) - max(begun, since))
+        return calm
+
+    def is_rough(self, since: float, until: float) -> bool:
+        """`since` and `until` are the same moment, or nothing turns between them."""
+        return any(begun <= since and until <= over for begun, over in self._rough)
+
+    def is_lossy(self, since: float, until: float) -> bool:
+        """Likewise: whether answers of 3CX get lost."""
+        return any(begun <= since and until <= over for begun, over in self._lossy)
+
+    def is_the_end(self, at: float) -> bool:
+        """Whether the service is stopping, and may end its sessions."""
+        early_s, late_s = self._bounds.stop_s, self._bounds.under_way_s
+        return any(death.at - early_s <= at <= death.at + late_s for death in self.deaths)
+
+    def hints_since(self, at: float) -> float | None:
+        """From when notifications may come as late as `at`; None: they come when they should."""
+        return min((since for since, until in self._notices if since <= at <= until), default=None)
+
+
+def _felt(bounds: Bounds, trouble: Trouble) -> tuple[float, float]:
+    heal_s = bounds.heal_notices_s if trouble.link == "notifications" else bounds.heal_s
+    early_s = bounds.stop_s if trouble.link == "service" else 0.0
+    return trouble.at - early_s, trouble.until + heal_s
+
+
+class _Onlooker:
+    """Follows one person. `judge` says by which rules."""
+
+    def __init__(self, house: House, bounds: Bounds, person: str, told: Sequence[AnyHappening]) -> None:
+        self._house, self._bounds, self._person = house, bounds, person
+        self._weather = _Weather(bounds, person, told)
+        self._found: list[Violation] = []
+        self._now = told[0].at
+        # What is true
+        self._client, self._client_since = _OFFLINE, _LONG_AGO
+        self._session: str | None = None
+        self._session_since = self._session_told = _LONG_AGO
+        self._lease_over: float | None = None
+        """When the lease of a session that was not renewed ended."""
+        self._status = w.AVAILABLE
+        self._by_hand: float | None = None
+        """Since when the status is as somebody set it; None: as we did."""
+        self._legs: tuple[str, ...] = ()
+        self._paused: float | None = None
+        self._pause_ends: float | None = None
+        self._dead = False
+        # When it last changed
+        self._changed = self._teams_changed = self._now
+        self._credit: dict[str, list[float]] = {"teams": [], "3cx": []}
+        """Outside changes, by the side on which they were not yet answered."""
+        # What may be thought of it
+        self._frees = w.freed(house.preset, house.manual_wins)
+        self._worlds = {w.World(frees=self._frees)}
+        self._wished: dict[str, float] = {}
+        """When Teams last asked for what."""
+        self._was_calling: dict[bool, float] = {}
+        self._was_status: dict[str, float] = {}
+        """When it was last so."""
+        self._told_of = False
+        """That all is not as it should be was told, and nothing has changed since."""
+
+    def watch(self, told: Sequence[AnyHappening]) -> list[Violation]:
+        edges = [(death.at, True) for death in self._weather.deaths]
+        edges += [(death.until, False) for death in self._weather.deaths]
+        edges.sort()
+        for happening in told:
+            while edges and edges[0][0] <= happening.at:
+                self._dies_or_starts(*edges.pop(0))
+            if self._concerns(happening):
+                self._pass(happening.at)
+                self._take_in(happening)
+        return self._found
+
+    def _concerns(self, happening: AnyHappening) -> bool:
+        match happening:
+            case AtRest() | Glance():
+                return self._person in happening.shown
+            case Trouble():
+                return False
+            case _:
+                return happening.person == self._person
+
+    # Time passes
+
+    def _pass(self, until: float) -> None:
+        """Until then, with what happens by itself on the way."""
+        while True:
+            lease = self._session_told + self._house.lease_s if self._session else None
+            own = [moment for moment in (lease, self._pause_ends) if moment is not None and moment <= until]
+            if not own:
+                break
+            moment = min(own)
+            self._stand_in_all_weathers(moment)
+            if moment == lease:
+                self._session, self._lease_over = None, moment
+                self._change(teams=True)
+            else:
+                self._resumed()
+        self._stand_in_all_weathers(until)
+
+    def _stand_in_all_weathers(self, until: float) -> None:
+        for turn in self._weather.turns(self._now, until):
+            self._stand(turn)
+        self._stand(until)
+
+    def _stand(self, until: float) -> None:
+        """Nothing changed until then: what may the bridge have seen, and what must it have done?"""
+        begun, self._now = self._now, until
+        self._was_calling[self._calling()] = self._was_status[self._status] = until
+        if self._dead:
+            return
+        seen = self._seen()
+        if seen is None or self._paused is not None or self._weather.is_rough(begun, until):
+            self._worlds = {w.interrupted(world) for world in self._worlds}
+        self._worlds = self._all_that_may_be(seen, self._weather.is_lossy(begun, until))
+        if seen is not None:
+            self._wished[seen] = until
+        if self._paused is None:
+            self._must_have_acted(seen)
+
+    def _must_have_acted(self, seen: str | None) -> None:
+        calm_s, bounds = self._weather.calm_s, self._bounds
+        if seen is not None and calm_s(self._teams_changed, self._now) >= bounds.react_s:
+            self._worlds = {
+                world for world in self._worlds if world.wish == seen and world.looking == "always"
+            }
+        quiet_s = calm_s(self._changed, self._now)
+        if quiet_s >= bounds.status_s:
+            self._must_be_settled()
+        elif quiet_s >= bounds.react_s:
+            self._must_be_settled(noticed=False)
+
+    def _must_be_settled(self, noticed: bool = True) -> None:
+        """`noticed`: also that the status was set by hand."""
+        if self._told_of:
+            return
+        settled = {
+            world
+            for world in self._worlds
+            if (world.settled(self._status) if noticed else world.goal is None)
+        }
+        if not settled:
+            wishes = sorted({world.goal or f"to let go of {world.claim}" for world in self._worlds})
+            what = f"3CX shows {self._status}, and should become {' or '.join(wishes)}"
+            self._unsettled(1, what)
+            return
+        fitting = {world for world in settled if self._session_fits(world, noticed)}
+        if not fitting:
+            wanted = " or ".join(sorted(pair or "none" for pair in self._pairs_wanted()))
+            legs = ", ".join(self._legs) or "no call"
+            self._unsettled(4, f"our session is {self._session or 'none'}, and should be {wanted} ({legs})")
+            return
+        self._worlds = fitting
+
+    def _unsettled(self, rule: int, what: str) -> None:
+        others = [
+            trouble
+            for trouble in self._weather.of_others
+            if trouble.at <= self._now and trouble.until >= self._changed
+        ]
+        if others:
+            rule, what = 8, f"{what}; {others[0].person} is in trouble: {others[0].what}"
+        self._say(rule, what)
+        self._told_of = True
+
+    def _session_fits(self, world: w.World, noticed: bool) -> bool:
+        wanted = self._pair_wanted(world)
+        if noticed or w.CALL_PAIR in {wanted, self._session}:
+            return self._session == wanted
+        return True
+
+    def _all_that_may_be(self, seen: str | None, lossy: bool) -> set[w.World]:
+        status = self._status
+        ways = [lambda world: w.reads_status(world, status, lossy)]
+        if seen is not None:
+            ways.append(lambda world: w.sees_teams(world, seen))
+        return w.closure(self._worlds, ways)
+
+    def _seen(self) -> str | None:
+        """What Teams asks of 3CX, as far as it can be seen; None: it is hidden."""
+        pair = w.seen_of_person(self._client, self._client_since, self._session, self._session_since)
+        return None if pair is None else w.wish_of(self._house.preset, pair)
+
+    def _calling(self) -> bool:
+        return w.in_a_call(self._legs, self._house.busy_while_ringing)
+
+    def _pair_wanted(self, world: w.World) -> str | None:
+        return w.pair_wanted(self._house.preset, self._status, self._calling(), world)
+
+    def _pairs_wanted(self) -> set[str | None]:
+        return {self._pair_wanted(world) for world in self._worlds}
+
+    def _pairs_lately_wanted(self) -> set[str | None]:
+        """By who has not yet seen what changed last."""
+        calm_s, preset, bounds = self._weather.calm_s, self._house.preset, self._bounds
+        return {
+            w.pair_wanted(preset, status, calling, world)
+            for world in self._worlds
+            for calling, last in self._was_calling.items()
+            if calm_s(last, self._now) <= bounds.react_s
+            for status, last_status in self._was_status.items()
+            if calm_s(last_status, self._now) <= bounds.status_s
+        }
+
+    # Things happen
+
+    def _take_in(self, happening: AnyHappening) -> None:
+        match happening:
+            case ClientShows():
+                self._client_shows(happening.pair or _OFFLINE)
+            case StatusByHand():
+                self._set_by_hand(happening.status)
+            case LegsAre():
+                self._legs_are(happening.legs)
+            case PausedByOperator():
+                if self._paused is None:
+                    self._paused = self._now
+                self._pause_ends = happening.until
+                self._change()
+            case ResumedByOperator():
+                self._resumed()
+            case Wrote(side="teams"):
+                self._wrote_teams(happening)
+            case Wrote():
+                self._wrote_3cx(happening)
+            case Glance():
+                self._lease_is_kept(happening.shown[self._person].our_session)
+            case AtRest():
+                self._at_rest(happening.shown[self._person])
+            case Trouble():
+                pass
+
+    def _client_shows(self, pair: str) -> None:
+        if pair != self._client:
+            self._client, self._client_since = pair, self._now
+            self._change(teams=True)
+
+    def _set_by_hand(self, status: str) -> None:
+        """Who sets what is there already changes nothing that could be seen."""
+        if status != self._status:
+            self._status, self._by_hand = status, self._now
+            self._change()
+
+    def _legs_are(self, legs: tuple[str, ...]) -> None:
+        before = self._calling()
+        self._legs = legs
+        if self._calling() != before:
+            self._change()
+
+    def _resumed(self) -> None:
+        if self._paused is None:
+            return
+        self._paused = self._pause_ends = None
+        self._worlds = {new for world in self._worlds for new in w.resumes(world)}
+        self._change(teams=True)
+
+    def _dies_or_starts(self, at: float, dies: bool) -> None:
+        self._pass(at)
+        if dies and not self._dead:
+            self._worlds = {w.starts_again(world) for world in self._worlds}
+        self._dead = dies
+
+    def _change(self, teams: bool = False, by_us: bool = False) -> None:
+        self._changed = self._now
+        self._told_of = False
+        if teams:
+            self._teams_changed = self._now
+        if not by_us:
+            for credit in self._credit.values():
+                credit.append(self._now)
+
+    # We write
+
+    def _wrote_teams(self, wrote: Wrote) -> None:
+        self._lease_is_kept(wrote.before)
+        if wrote.before is None and wrote.after is None:
+            return
+        self._not_while_paused(wrote)
+        after, renewal = wrote.after, wrote.before == wrote.after
+        asked = after in self._pairs_lately_wanted() or (
+            after is None and self._weather.is_the_end(self._now)
+        )
+        if self._paused is None and not asked:
+            self._say(4, f"{_in_words(wrote)}, which nothing asked for")
+        elif renewal:
+            self._renewed_in_time()
+        else:
+            self._answers_something(wrote)
+        self._session_told = self._now
+        if not renewal or self._session is None:
+            self._session, self._session_since = after, self._now
+            self._change(teams=True, by_us=True)
+
+    def _renewed_in_time(self) -> None:
+        after_s = self._now - self._session_told
+        early_s = self._house.lease_s / 2 - after_s
+        all_calm = self._weather.calm_s(self._session_told, self._now) == after_s
+        if early_s > _SLACK_S and all_calm:
+            self._say(2, f"our session was renewed {early_s:.0f} s before half of its lease")
+
+    def _wrote_3cx(self, wrote: Wrote) -> None:
+        before, after = wrote.before or "", wrote.after or ""
+        self._not_while_paused(wrote)
+        lossy = self._weather.is_lossy(self._now, self._now)
+        within_s = self._bounds.under_way_s if lossy else self._bounds.race_s
+        raced = self._by_hand is not None and self._now - self._by_hand <= within_s
+        fitting: set[w.World] = set()
+        for world in self._worlds:
+            fitting |= w.writes(world, before, after, raced, lossy)
+        if not fitting and (since := self._weather.hints_since(self._now)) is not None:
+            hinted = {wish for wish, last in self._wished.items() if last >= since}
+            for world in self._worlds:
+                fitting |= w.follows_hint(world, before, after, hinted)
+        if before == after:  # in vain: it shows only in what the bridge believes
+            self._worlds |= fitting
+            return
+        answers = self._answers_something(wrote, told=bool(fitting))
+        if not fitting and self._paused is None:
+            self._unasked(wrote, answers)
+        self._worlds = fitting or self._anybodys_guess(after)
+        self._status, self._by_hand = after, None
+        self._change(by_us=True)
+
+    def _unasked(self, wrote: Wrote, answers: bool) -> None:
+        if self._house.manual_wins and self._by_hand is not None:
+            self._say(3, f"set {wrote.before} by hand, and {_in_words(wrote)}")
+        else:
+            self._say(1 if answers else 2, f"{_in_words(wrote)}, which nothing asked for")
+
+    def _anybodys_guess(self, status: str) -> set[w.World]:
+        """After what should not have been done, so that it is told once: it is ours, or it is not."""
+        seen = self._seen()
+        ours = None if status == w.AVAILABLE else status
+        return {w.World(seen, frees=self._frees), w.World(seen, claim=ours, frees=self._frees)}
+
+    def _not_while_paused(self, wrote: Wrote) -> None:
+        if self._paused is not None and self._now - self._paused > self._bounds.under_way_s:
+            self._say(7, f"is paused, and {_in_words(wrote)}")
+
+    def _answers_something(self, wrote: Wrote, told: bool = True) -> bool:
+        """Whether there was an outside change for it; each one is good for one write on each side."""
+        if self._told_of or self._weather.is_rough(self._now, self._now):
+            return True
+        credit = self._credit[wrote.side]
+        while credit and self._weather.calm_s(credit[0], self._now) > self._bounds.status_s:
+            credit.pop(0)
+        if credit:
+            credit.pop(0)
+            return True
+        if told:
+            self._say(2, f"{_in_words(wrote)}, and nothing had changed but by us")
+        return False
+
+    # We look
+
+    def _lease_is_kept(self, ours: str | None) -> None:
+        """Rule 5. What Teams has is the truth from here on."""
+        if ours == self._session:
+            return
+        if ours is not None and self._session is None and self._lease_over is not None:
+            late_s = self._now - self._lease_over
+            if late_s > _SLACK_S:
+                self._say(5, f"our {ours} in Teams has outlived its lease by {late_s:.0f} s")
+        self._session, self._session_since = ours, self._now
+        self._session_told = self._now
+        self._lease_over = None
+        self._change(teams=True, by_us=True)
+
+    def _at_rest(self, shown: Shown) -> None:
+        self._lease_is_kept(shown.our_session)
+        self._legs_are(shown.legs)
+        if shown.status != self._status:
+            self._say(1, f"3CX shows {shown.status}; the last that was told is {self._status}")
+            self._status = shown.status
+            self._worlds = self._anybodys_guess(shown.status)
+        if self._paused is not None:
+            return
+        seen = self._seen()
+        self._worlds = self._all_that_may_be(seen, lossy=False)
+        if seen is not None:
+            self._worlds = {
+                world for world in self._worlds if world.wish == seen and world.looking == "always"
+            }
+        self._must_be_settled()
+        if shown.our_session is None and shown.effective != shown.without_us:
+            self._say(4, f"Teams shows {shown.effective}, and would show {shown.without_us} without us")
+
+    def _say(self, rule: int, what: str) -> None:
+        self._found.append(Violation(rule, self._now, self._person, what))
+
+
+def _in_words(wrote: Wrote) -> str:
+    side = "Teams" if wrote.side == "teams" else "3CX"
+    return f"we changed {side} from {wrote.before or 'nothing'} to {wrote.after or 'nothing'}"

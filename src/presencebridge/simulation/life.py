@@ -1,0 +1,70 @@
+"""One life of the service: from its start until it is stopped, killed, or dies of itself."""
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import msgspec
+
+from presencebridge.app import Service
+from presencebridge.pbx.v20_feed import Socket
+from presencebridge.simulation.line import served
+from presencebridge.simulation.outside import AsgiSocket, InProcess, LifeClock, dial
+
+if TYPE_CHECKING:
+    from presencebridge.simulation.stage import Office
+
+
+class Life:
+    """After `alive` has become false nothing of it reaches the outside any more, and nothing it."""
+
+    def __init__(self, office: "Office") -> None:
+        self.office = office
+        self.alive = True
+        self.clock = LifeClock(self)
+        self.webhook: Any = None
+        self.operator: Any = None
+        self.sockets: list[AsgiSocket] = []
+        self.service = Service(office.config, outside=InProcess(self))
+        self._stop = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self.listens = asyncio.Event()
+        self.ended = asyncio.Event()
+
+    async def dial(self, token: str) -> Socket:
+        return await dial(self, token)
+
+    async def run(self) -> None:
+        """Until it ends. Raises whatever it dies of, but for `kill`."""
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                self._task = tasks.create_task(self.service.run(self._stop, self.listens.set), name="service")
+        finally:
+            self._gone()
+            self.ended.set()
+
+    def stop(self) -> None:
+        """An orderly end."""
+        self._stop.set()
+
+    def kill(self) -> None:
+        """Now, between two steps, as by SIGKILL or a power cut."""
+        self._gone()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _gone(self) -> None:
+        self.alive = False
+        self.webhook = self.operator = None
+        self.listens.clear()
+        for socket in self.sockets:
+            socket.hang_up()
+
+    async def order(self, person: str, what: str, body: dict[str, Any]) -> bool:
+        """What the operator asks for, through the operator's listener; False where nobody listens."""
+        if self.operator is None:
+            return False
+        url = f"http://127.0.0.1/api/people/{person}/{what}"
+        request = httpx2.Request("POST", url, json=body)
+        status, _, _ = await served(self.operator, request, msgspec.json.encode(body))
+        return 200 <= status < 300

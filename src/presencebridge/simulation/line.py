@@ -1,0 +1,206 @@
+"""The wire between the service and one emulator: in process, over ASGI, and where it breaks.
+
+A request that has left is on its way, whatever becomes of the one who sent it: it arrives also when they give
+up or die meanwhile.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Literal, Protocol
+
+import httpx2
+import msgspec
+
+from presencebridge.emulators.graph.background import Background
+
+Fate = Literal["lost", "silent", "answer lost", "answer silent", "late", "slow", "refused"]
+"""What becomes of a request. `lost`: no connection. `silent`: taken, and neither carried out nor answered.
+`answer lost`, `answer silent`: carried out, and then the connection breaks or nothing comes. `late`: carried
+out after the client has given up. `slow`: a little late, each way. `refused`: answered with a status."""
+
+Watch = Callable[[str, str, bytes], Callable[[int], None] | None]
+"""Called with method, path and body when a request is carried out; what it returns, with the status."""
+
+_CLIENT: Final = ("127.0.0.1", 40000)
+
+
+class Fault(msgspec.Struct, eq=False):
+    """What is wrong with a line, as long as it is in its list."""
+
+    fate: Fate
+    share: float = 1.0
+    """Of the requests that it may hit."""
+    marks: tuple[str, ...] = ()
+    """Only requests with one of these in their path; empty: all."""
+    spares: tuple[str, ...] = ()
+    """Never requests with one of these in their path."""
+    seconds: float = 0.0
+    """How late, or how slow."""
+    status: int = 503
+    retry_after_s: float | None = None
+
+    def may_hit(self, path: str) -> bool:
+        return not any(mark in path for mark in self.spares) and (
+            not self.marks or any(mark in path for mark in self.marks)
+        )
+
+
+class Sender(Protocol):
+    """Whoever uses the line; a dead one hears nothing and sends nothing any more."""
+
+    @property
+    def alive(self) -> bool: ...
+
+
+class Line:
+    """Carries requests to an application. Errors are those that httpx has for a broken wire."""
+
+    def __init__(self, app: Any, dice: random.Random, tasks: Background) -> None:
+        self._app = app
+        self._dice = dice
+        self._tasks = tasks
+        self.faults: list[Fault] = []
+        self.watch: Watch = lambda _method, _path, _body: None
+        self.carried = 0
+
+    def client(self, url: str, sender: Sender) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(
+            transport=_Transport(self, sender), base_url=url, timeout=None, trust_env=False
+        )
+
+    def fault_for(self, path: str) -> Fault | None:
+        """The fault that hits this request, if one does."""
+        for fault in self.faults:
+            if fault.may_hit(path) and (fault.share >= 1 or self._dice.random() < fault.share):
+                return fault
+        return None
+
+    async def carry(self, request: httpx2.Request, sender: Sender) -> httpx2.Response:
+        if not sender.alive:
+            await _forever()
+        answer: asyncio.Future[httpx2.Response] = asyncio.get_running_loop().create_future()
+        self._tasks.spawn(self._under_way(request, answer))
+        return await answer
+
+    async def ask(self, path: str, sender: Sender) -> None:
+        """Go there and back without an application. Raises `httpx2.RequestError`, or never returns."""
+        if not sender.alive:
+            await _forever()
+        fault = self.fault_for(path)
+        fate = fault.fate if fault else None
+        await asyncio.sleep(self._dice.uniform(0.002, 0.04) + (fault.seconds if fault else 0.0))
+        if fate in ("silent", "answer silent"):
+            await _forever()
+        if fate in ("lost", "answer lost", "refused"):
+            raise httpx2.ConnectError("the line is cut")
+
+    async def _under_way(self, request: httpx2.Request, answer: "asyncio.Future[httpx2.Response]") -> None:
+        path = request.url.raw_path.decode("ascii")
+        self.carried += 1
+        fault = self.fault_for(path)
+        fate = fault.fate if fault else None
+        slow = fault.seconds if fault and fate in ("slow", "late") else 0.0
+        await asyncio.sleep(self._dice.uniform(0.001, 0.02) + slow)
+        match fate:
+            case "lost":
+                _fail(answer, httpx2.ConnectError("the line is cut"))
+                return
+            case "silent":
+                return
+            case "refused" if fault:
+                _settle(answer, _refusal(fault))
+                return
+        try:
+            response = await self._served(request, path)
+        except ConnectionResetError as error:
+            _fail(answer, httpx2.ReadError(str(error)))
+            return
+        except httpx2.RequestError as error:
+            _fail(answer, error)
+            return
+        await asyncio.sleep(self._dice.uniform(0.001, 0.02) + slow)
+        match fate:
+            case "answer lost":
+                _fail(answer, httpx2.ReadError("the line was cut before the answer was here"))
+            case "answer silent":
+                return
+            case _:
+                _settle(answer, response)
+
+    async def _served(self, request: httpx2.Request, path: str) -> httpx2.Response:
+        body = await request.aread()
+        told = self.watch(request.method, path, body)
+        status, headers, content = await served(self._app, request, body)
+        if told is not None:
+            told(status)
+        return httpx2.Response(status, headers=headers, content=content)
+
+
+class _Transport(httpx2.AsyncBaseTransport):
+    def __init__(self, line: Line, sender: Sender) -> None:
+        self._line, self._sender = line, sender
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        return await self._line.carry(request, self._sender)
+
+
+async def served(
+    app: Any, request: httpx2.Request, body: bytes
+) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    """What an ASGI application answers."""
+    status = 500
+    headers: list[tuple[bytes, bytes]] = []
+    parts: list[bytes] = []
+    given = [body]
+
+    async def receive() -> dict[str, Any]:
+        if not given:
+            await _forever()
+        return {"type": "http.request", "body": given.pop(), "more_body": False}
+
+    async def send(message: dict[str, Any]) -> None:
+        nonlocal status, headers
+        if message["type"] == "http.response.start":
+            status, headers = message["status"], list(message.get("headers", []))
+        elif message["type"] == "http.response.body":
+            parts.append(message.get("body", b""))
+
+    url = request.url
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": request.method,
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "scheme": url.scheme,
+        "path": url.path,
+        "raw_path": url.raw_path.split(b"?")[0],
+        "query_string": url.query,
+        "server": (url.host, url.port),
+        "client": _CLIENT,
+        "root_path": "",
+    }
+    await app(scope, receive, send)
+    return status, headers, b"".join(parts)
+
+
+def _refusal(fault: Fault) -> httpx2.Response:
+    """In Graph's form of an error; 3CX and the bridge say no more than the status."""
+    headers = {} if fault.retry_after_s is None else {"Retry-After": f"{fault.retry_after_s:g}"}
+    error = {"error": {"code": "Refused", "message": "Refused by the simulation.", "innerError": {}}}
+    return httpx2.Response(fault.status, headers=headers, json=error)
+
+
+def _settle(answer: "asyncio.Future[httpx2.Response]", response: httpx2.Response) -> None:
+    if not answer.done():
+        answer.set_result(response)
+
+
+def _fail(answer: "asyncio.Future[httpx2.Response]", error: httpx2.RequestError) -> None:
+    if not answer.done():
+        answer.set_exception(error)
+
+
+def _forever() -> Awaitable[None]:
+    return asyncio.get_running_loop().create_future()

@@ -1,0 +1,376 @@
+"""People's office days: a plan first, as data, so that a shorter one can be tried; then it is played.
+
+A day has two halves. Each is busy, and ends with a time in which nobody does anything, so that both sides can
+come to rest; a meeting or a call may last through it.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Final, Protocol
+
+import msgspec
+
+QUIET_S: Final = 2_100.0
+"""How long nothing happens at the end of each half of a day."""
+
+_OUT: Final = "10000"
+"""The trunk: who is called outside, or calls from there."""
+
+
+class Deed(msgspec.Struct, frozen=True, tag=True):
+    """Base: what a person does, or what is done to one, at a moment of virtual time in seconds."""
+
+    at: float
+    person: str
+
+
+class Shows(Deed, frozen=True):
+    """The person's own Teams client reports this from now on; None: it signs out."""
+
+    pair: str | None
+
+
+class SetsByHand(Deed, frozen=True):
+    """The person, or other software, sets the status on 3CX."""
+
+    status: str
+
+
+class Calls(Deed, frozen=True):
+    """A call begins, with its legs as (extension or trunk, state). `call` is its number in the plan."""
+
+    call: int
+    legs: tuple[tuple[str, str], ...]
+
+
+class LegIs(Deed, frozen=True):
+    """The person's leg in a call is in another state, or there from now on."""
+
+    call: int
+    state: str
+
+
+class Leaves(Deed, frozen=True):
+    """The person's leg ends, and the call goes on."""
+
+    call: int
+
+
+class HangsUp(Deed, frozen=True):
+    """The call is over, for everybody."""
+
+    call: int
+
+
+class IsPaused(Deed, frozen=True):
+    """An operator pauses the person; `until` None: until resumed."""
+
+    until: float | None
+
+
+class IsResumed(Deed, frozen=True):
+    pass
+
+
+AnyDeed = Shows | SetsByHand | Calls | LegIs | Leaves | HangsUp | IsPaused | IsResumed
+
+
+class Stage(Protocol):
+    """Where a plan is played."""
+
+    async def sleep_until(self, at: float) -> None: ...
+
+    async def client(self, person: str, pair: str | None) -> None: ...
+
+    async def by_hand(self, person: str, status: str) -> None: ...
+
+    async def call(self, legs: Sequence[tuple[str, str]]) -> str:
+        """Begin a call with legs as (DN, state); returns its id."""
+
+    async def leg(self, call: str, person: str, state: str | None) -> None:
+        """The leg is in this state, and is made where there is none. None: it ends, and the call goes on."""
+
+    async def hang_up(self, call: str) -> None: ...
+
+    async def pause(self, person: str, until: float | None) -> None: ...
+
+    async def resume(self, person: str) -> None: ...
+
+
+async def play(deeds: Sequence[AnyDeed], stage: Stage) -> None:
+    """Perform a plan, or what was left of one: who leaves a call that never began does nothing."""
+    calls: dict[int, str] = {}
+    for deed in sorted(deeds, key=lambda deed: deed.at):
+        await stage.sleep_until(deed.at)
+        match deed:
+            case Shows():
+                await stage.client(deed.person, deed.pair)
+            case SetsByHand():
+                await stage.by_hand(deed.person, deed.status)
+            case Calls():
+                calls[deed.call] = await stage.call(deed.legs)
+            case IsPaused():
+                await stage.pause(deed.person, deed.until)
+            case IsResumed():
+                await stage.resume(deed.person)
+            case HangsUp():
+                if call := calls.pop(deed.call, None):
+                    await stage.hang_up(call)
+            case LegIs() | Leaves():
+                if call := calls.get(deed.call):
+                    await stage.leg(call, deed.person, deed.state if isinstance(deed, LegIs) else None)
+
+
+def plan_day(
+    dice: random.Random, people: Sequence[str], start: float, hours: float, quiet_s: float = QUIET_S
+) -> list[AnyDeed]:
+    """What everybody does in a day that begins at `start`, in the order of time. `dice` alone decide.
+
+    In each half nothing happens for its last `quiet_s` seconds. Raises `ValueError` for a day that is too
+    short to have them.
+    """
+    half_s = hours * 3600 / 2
+    if half_s < 2 * quiet_s:
+        raise ValueError(f"a day has at least {4 * quiet_s / 3600:.1f} hours, to be quiet in")
+    deeds: list[AnyDeed] = []
+    numbers = count(1)
+    for begins in (start, start + half_s):
+        next_begins = None if begins > start else start + half_s
+        half = _Half(dice, people, begins, begins + half_s - quiet_s, next_begins, numbers)
+        for person in people:
+            deeds += half.of(person)
+        deeds += half.together()
+    return sorted(deeds, key=lambda deed: deed.at)
+
+
+_MEETINGS: Final = (
+    "Busy/InAMeeting",
+    "Busy/InAMeeting",
+    "Busy/InACall",
+    "Busy/InAConferenceCall",
+    "Busy/Busy",
+    "DoNotDisturb/Presenting",
+)
+_REFUSALS: Final = ("DoNotDisturb/DoNotDisturb", "DoNotDisturb/Focusing", "BeRightBack/BeRightBack")
+_IDLE: Final = ("Away/Away", "Away/Away", "BeRightBack/BeRightBack", "Offline/OffWork", None)
+_FREE: Final = ("Available/Available",) * 7 + ("Available/OutOfOffice",)
+_IN_TEAMS: Final[tuple[tuple[tuple[str | None, ...], float, float], ...]] = (
+    (_MEETINGS, 120, 2_000),
+    (_REFUSALS, 30, 1_200),
+    (_IDLE, 20, 1_200),
+    (_MEETINGS, 0.5, 8),
+)
+"""What somebody is in Teams, and for how many seconds. Nobody who polls need ever see the last."""
+_HOW_OFTEN: Final = (0.55, 0.15, 0.2, 0.1)
+_STATUSES: Final = ("Available", "Available", "Away", "Away", "Out of office", "Custom 1", "Custom 2")
+
+
+class _Half:
+    """Half a day: everybody's episodes between two moments. `next_begins` None: there is no half after it."""
+
+    def __init__(
+        self,
+        dice: random.Random,
+        people: Sequence[str],
+        begins: float,
+        ends: float,
+        next_begins: float | None,
+        numbers: Iterator[int],
+    ) -> None:
+        self._dice, self._people, self._numbers = dice, people, numbers
+        self._begins, self._ends, self._next_begins = begins, ends, next_begins
+
+    def of(self, person: str) -> list[AnyDeed]:
+        """In Teams, on the phone, and by hand: each goes its own way, so that they meet at all moments."""
+        return [
+            *self._in_teams(person),
+            *self._on_the_phone(person),
+            *self._by_hand(person),
+            *self._operator(person),
+        ]
+
+    def together(self) -> list[AnyDeed]:
+        """What takes several: transfers and queue calls."""
+        deeds: list[AnyDeed] = []
+        if len(self._people) < 2:
+            return deeds
+        for at in self._moments(3_600 / len(self._people) + 300):
+            deeds += self._whole(self._dice.choice((self._transfer, self._queue_call))(at))
+        return deeds
+
+    # Teams
+
+    def _in_teams(self, person: str) -> Iterator[AnyDeed]:
+        dice = self._dice
+        at = self._begins + dice.uniform(0, 120)
+        yield Shows(_ms(at), person, dice.choice(_FREE))
+        at += dice.expovariate(1 / 600)
+        while at < self._ends - 60:
+            kinds, shortest, longest = dice.choices(_IN_TEAMS, _HOW_OFTEN)[0]
+            shown = dice.choice(kinds)
+            over = self._over(at, dice.uniform(shortest, longest))
+            yield Shows(_ms(at), person, shown)
+            if shown and dice.random() < 0.3:
+                yield from self._by_hand_around(person, at, over)
+            if (
+                dice.random() < 0.2 and over - at > 30
+            ):  # from one thing to the next, without being free between
+                middle = dice.uniform(at, min(over, self._ends))
+                yield Shows(_ms(middle), person, dice.choice(_MEETINGS + _REFUSALS))
+            if over > self._ends:  # who begins the next half with it is free again then
+                return
+            yield Shows(_ms(over), person, dice.choice(_FREE))
+            at = over + dice.choice((dice.uniform(0.2, 10), dice.expovariate(1 / 900)))
+
+    def _over(self, at: float, lasts: float) -> float:
+        """When something that begins now is over: before it is quiet, or now and then after that."""
+        if at + lasts < self._ends:
+            return at + lasts
+        if self._next_begins is not None and self._dice.random() < 0.5:
+            return self._next_begins + self._dice.uniform(0, 120)
+        return self._dice.uniform(at, self._ends)
+
+    def _by_hand_around(self, person: str, begun: float, over: float) -> Iterator[AnyDeed]:
+        """The status is set shortly before, while and after something goes on."""
+        dice = self._dice
+        moments = [
+            begun - dice.uniform(0, 20),
+            begun + dice.uniform(0, 20),
+            dice.uniform(begun, over),
+            over - dice.uniform(0, 10),
+            over + dice.uniform(0, 20),
+        ]
+        for at in sorted(dice.sample(moments, dice.randint(1, 3))):
+            if self._begins <= at < self._ends:
+                yield SetsByHand(_ms(at), person, dice.choice(_STATUSES))
+
+    # Phone
+
+    def _on_the_phone(self, person: str) -> Iterator[AnyDeed]:
+        dice = self._dice
+        episodes = (
+            self._calls_out,
+            self._calls_out,
+            self._is_called,
+            self._is_called,
+            self._missed,
+            self._two_calls,
+            self._on_hold,
+            self._shortest,
+        )
+        for at in self._moments(1_200):
+            deeds = self._whole(dice.choice(episodes)(person, at))
+            yield from deeds
+            if deeds and dice.random() < 0.25:
+                yield from self._by_hand_around(person, deeds[0].at, deeds[-1].at)
+
+    def _calls_out(self, person: str, at: float) -> Iterator[AnyDeed]:
+        call, answered = next(self._numbers), at + self._dice.uniform(2, 20)
+        yield Calls(at, person, call, ((person, "Dialing"), (_OUT, "Ringing")))
+        yield LegIs(answered, person, call, "Connected")
+        yield HangsUp(self._over(answered, self._dice.uniform(5, 900)), person, call)
+
+    def _is_called(self, person: str, at: float) -> Iterator[AnyDeed]:
+        call, answered = next(self._numbers), at + self._dice.uniform(1, 25)
+        yield Calls(at, person, call, ((_OUT, "Dialing"), (person, "Ringing")))
+        yield LegIs(answered, person, call, "Connected")
+        yield HangsUp(self._over(answered, self._dice.uniform(5, 900)), person, call)
+
+    def _missed(self, person: str, at: float) -> Iterator[AnyDeed]:
+        call = next(self._numbers)
+        yield Calls(at, person, call, ((_OUT, "Dialing"), (person, "Ringing")))
+        yield HangsUp(at + self._dice.uniform(3, 60), person, call)
+
+    def _two_calls(self, person: str, at: float) -> Iterator[AnyDeed]:
+        first, second = next(self._numbers), next(self._numbers)
+        middle = at + self._dice.uniform(5, 300)
+        first_over, second_over = (middle + self._dice.uniform(1, 300) for _ in range(2))
+        yield Calls(at, person, first, ((person, "Connected"), (_OUT, "Connected")))
+        yield LegIs(middle - 1, person, first, "Hold")
+        yield Calls(middle, person, second, ((_OUT, "Connected"), (person, "Connected")))
+        yield HangsUp(first_over, person, first)
+        yield HangsUp(second_over, person, second)
+
+    def _on_hold(self, person: str, at: float) -> Iterator[AnyDeed]:
+        call, held = next(self._numbers), at + self._dice.uniform(5, 200)
+        back = held + self._dice.uniform(5, 400)
+        yield Calls(at, person, call, ((person, "Connected"), (_OUT, "Connected")))
+        yield LegIs(held, person, call, self._dice.choice(("Hold", "Held")))
+        yield LegIs(back, person, call, "Connected")
+        yield HangsUp(self._over(back, self._dice.uniform(5, 200)), person, call)
+
+    def _shortest(self, person: str, at: float) -> Iterator[AnyDeed]:
+        """Over before anybody who polls has looked."""
+        call = next(self._numbers)
+        yield Calls(at, person, call, ((_OUT, "Connected"), (person, "Connected")))
+        yield HangsUp(at + self._dice.uniform(0.1, 4), person, call)
+
+    def _transfer(self, at: float) -> Iterator[AnyDeed]:
+        """One takes a call and hands it to a colleague."""
+        first, other = self._dice.sample(self._people, 2)
+        call, asked = next(self._numbers), at + self._dice.uniform(10, 200)
+        taken = asked + self._dice.uniform(1, 20)
+        yield Calls(at, first, call, ((_OUT, "Connected"), (first, "Connected")))
+        yield LegIs(asked, other, call, "Ringing")
+        yield LegIs(taken, other, call, "Connected")
+        yield Leaves(taken, first, call)
+        yield HangsUp(self._over(taken, self._dice.uniform(5, 600)), other, call)
+
+    def _queue_call(self, at: float) -> Iterator[AnyDeed]:
+        """Several ring, one takes it; or nobody does."""
+        dice = self._dice
+        ringing = dice.sample(self._people, dice.randint(2, min(4, len(self._people))))
+        call, taken = next(self._numbers), at + dice.uniform(1, 30)
+        yield Calls(at, ringing[0], call, ((_OUT, "Dialing"), *((person, "Ringing") for person in ringing)))
+        if dice.random() < 0.2:
+            yield HangsUp(taken, ringing[0], call)
+            return
+        for person in ringing[1:]:
+            yield Leaves(taken, person, call)
+        yield LegIs(taken, ringing[0], call, "Connected")
+        yield HangsUp(self._over(taken, self._dice.uniform(5, 600)), ringing[0], call)
+
+    # By hand, and by operators
+
+    def _by_hand(self, person: str) -> Iterator[AnyDeed]:
+        """At any moment; and sometimes twice, for what is soon taken back."""
+        dice = self._dice
+        for at in self._moments(2_700):
+            yield SetsByHand(_ms(at), person, dice.choice(_STATUSES))
+            again = at + dice.choice((dice.uniform(1, 30), dice.uniform(60, 900)))
+            if dice.random() < 0.6 and again < self._ends:
+                yield SetsByHand(_ms(again), person, "Available")
+
+    def _operator(self, person: str) -> Iterator[AnyDeed]:
+        dice = self._dice
+        if dice.random() < 0.8:
+            return
+        at = dice.uniform(self._begins, self._ends)
+        over = self._over(at, dice.uniform(60, 2_400))
+        by_time = dice.random() < 0.4
+        yield IsPaused(_ms(at), person, _ms(over) if by_time else None)
+        if not by_time:
+            yield IsResumed(_ms(over), person)
+
+    # Time
+
+    def _moments(self, every_s: float) -> Iterator[float]:
+        at = self._begins + self._dice.expovariate(1 / every_s)
+        while at < self._ends:
+            yield at
+            at += self._dice.expovariate(1 / every_s)
+
+    def _whole(self, episode: Iterator[AnyDeed]) -> list[AnyDeed]:
+        """An episode as a whole, in the order of time; none of it, if any would break the quiet."""
+        deeds = [msgspec.structs.replace(deed, at=_ms(deed.at)) for deed in episode]
+        fits = all(
+            deed.at < self._ends or (self._next_begins is not None and deed.at >= self._next_begins)
+            for deed in deeds
+        )
+        return sorted(deeds, key=lambda deed: deed.at) if fits else []
+
+
+def _ms(at: float) -> float:
+    """To the millisecond, which reads well and is exact enough."""
+    return round(at, 3)

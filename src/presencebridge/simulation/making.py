@@ -1,0 +1,85 @@
+"""A seed becomes a plan: who works there, by which rules, what they do, and what goes wrong."""
+
+import random
+from typing import Final, Literal
+
+from msgspec.structs import replace
+
+from presencebridge.simulation import lives, troubles
+from presencebridge.simulation.chronicle import House
+from presencebridge.simulation.plan import DAY_S, AnyDeed, Kind, Plan, Site, Trouble
+
+Faults = Literal["none", "some", "all"]
+
+_HOURS: Final = 8.0
+_HALF_S: Final = _HOURS * 1800
+_KINDS: Final[tuple[Kind, ...]] = ("3cx-web-api", "3cx-v20", "3cx-v20-active-calls")
+_PRESETS: Final = ("seed", "calls-only", "mirror")
+_CALLS_A_DAY: Final = 100_000
+"""More than there are; plans of single days number their calls from 1."""
+_NIGHTS: Final = ("slept", "slept", "restarted")
+_STARTED_S: Final = 30.0
+
+
+def plan_of(seed: int, days: int, faults: Faults) -> Plan:
+    """The plan of a seed. Neighbouring seeds go through all kinds, deliveries, presets and `manual_wins`."""
+    dice = random.Random(f"plan {seed}")  # noqa: S311 - no secrets
+    people = tuple(str(101 + number) for number in range(dice.randint(2, 5)))
+    house = House(
+        _PRESETS[seed // 6 % 3],
+        manual_wins=bool((seed + seed // 18) % 2),
+        busy_while_ringing=dice.random() < 0.3,
+        lease_s=dice.choice((300, 300, 420, 900)),
+        excluded=frozenset(people[-1:]) if len(people) > 2 and dice.random() < 0.3 else frozenset(),
+    )
+    site = Site(
+        _KINDS[seed % 3],
+        "webhook" if seed // 3 % 2 else "poll",
+        presence_every_s=dice.choice((20.0, 30.0, 40.0)),
+        reconcile_every_s=dice.choice((120.0, 300.0)),
+        calls_every_s=dice.choice((10.0, 20.0, 30.0)),
+        statuses_every_s=dice.choice((20.0, 30.0, 60.0)),
+        on_stop=dice.choice(("clear", "leave")),
+    )
+    deeds: list[AnyDeed] = []
+    rests: list[float] = []
+    for day in range(days):
+        begin = day * DAY_S
+        deeds += _numbered(lives.plan_day(dice, people, begin + _STARTED_S, _HOURS - _STARTED_S / 1800), day)
+        for half in range(2):
+            rests.append(begin + (half + 1) * _HALF_S)
+            active = (begin + half * _HALF_S + _STARTED_S, rests[-1] - lives.QUIET_S)
+            deeds += _troubles(dice, site, people, faults, active)
+        if day + 1 < days:
+            deeds.append(_night(dice, rests[-1] + 5.0, (day + 1) * DAY_S))
+    deeds.sort(key=lambda deed: deed.at)
+    return Plan(seed, people, house, site, tuple(deeds), tuple(rests), rests[-1])
+
+
+def _numbered(deeds: list[lives.AnyDeed], day: int) -> list[lives.AnyDeed]:
+    """With calls that no other day has."""
+    return [
+        replace(deed, call=deed.call + day * _CALLS_A_DAY)
+        if isinstance(deed, lives.Calls | lives.LegIs | lives.Leaves | lives.HangsUp)
+        else deed
+        for deed in deeds
+    ]
+
+
+def _troubles(
+    dice: random.Random, site: Site, people: tuple[str, ...], faults: Faults, span: tuple[float, float]
+) -> list[Trouble]:
+    if faults == "none":
+        return []
+    names = troubles.possible(site, mild=faults == "some")
+    count = dice.randint(1, 3) if faults == "some" else dice.randint(3, 12)
+    begin, end = span
+    chosen = [troubles.drawn(dice, dice.choice(names), people, begin, end) for _ in range(count)]
+    if faults == "all" and dice.random() < 0.3:
+        chosen += troubles.swizzle(dice, site, dice.uniform(begin, end - 1600), end)
+    return troubles.without_overlap(chosen)
+
+
+def _night(dice: random.Random, begin: float, end: float) -> Trouble:
+    """The machine sleeps, or the service is stopped: sixteen hours of polling would tell nothing new."""
+    return Trouble(begin, end - begin, dice.choice(_NIGHTS))

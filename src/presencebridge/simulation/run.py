@@ -1,0 +1,136 @@
+"""Plays a plan and says what came of it."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from presencebridge import metrics
+from presencebridge.emulators.graph.background import Background
+from presencebridge.simulation import fair, lives, troubles, virtual_loop
+from presencebridge.simulation.chronicle import AnyHappening, Violation
+from presencebridge.simulation.making import Faults, plan_of
+from presencebridge.simulation.plan import DAY_S, AnyDeed, Plan, Trouble
+from presencebridge.simulation.stage import Office, office
+
+_MOST_ROUNDS_A_DAY: Final = 300_000
+"""Of the loop; some 60,000 are usual."""
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What came of a plan."""
+
+    plan: Plan
+    chronicle: tuple[AnyHappening, ...]
+    violations: tuple[Violation, ...]
+    counts: dict[str, int]
+    """Of troubles and writes, by their names."""
+    worst_rest_s: float
+    """The longest that the service needed to come to rest after the last happening or trouble."""
+    virtual_s: float
+    requests: int
+
+    @property
+    def is_fair(self) -> bool:
+        return not self.violations
+
+
+def play_seed(seed: int, days: int, faults: Faults) -> Outcome:
+    return play(plan_of(seed, days, faults))
+
+
+def play(plan: Plan) -> Outcome:
+    """Play it and judge it."""
+    in_memory = next((folder for folder in ("/dev/shm",) if Path(folder).is_dir()), None)  # noqa: S108
+    with tempfile.TemporaryDirectory(prefix="presencebridge-simulation-", dir=in_memory) as folder:
+        return virtual_loop.run(_played(plan, Path(folder)))
+
+
+async def _played(plan: Plan, folder: Path) -> Outcome:
+    worst, decided = 0.0, _decisions()
+    async with office(plan, folder) as stage:
+        await stage.start()
+        async with Background() as tasks:
+            patience = _Patience(stage, plan)
+            for at, deed in _course(plan):
+                if not await patience.until(at):
+                    break
+                if deed is None:
+                    worst = max(worst, stage.tell_rest() or 0.0)
+                elif isinstance(deed, Trouble):
+                    tasks.spawn(troubles.play(stage, deed))
+                else:
+                    await _do(stage, deed)
+            await patience.until(plan.ends)
+            if patience.is_over:
+                stage.deaths.append(Violation(0, stage.time(), None, "the service goes round in circles"))
+        ended = stage.time()
+        chronicle = tuple(sorted(stage.happened, key=lambda happening: happening.at))
+        stage.counts["decision"] = _decisions() - decided
+        requests = stage.teams_line.carried + stage.pbx_line.carried
+    violations = (*stage.deaths, *fair.judge(plan.house, chronicle))
+    return Outcome(plan, chronicle, violations, stage.counts, worst, ended, requests)
+
+
+def _decisions() -> int:
+    """How many commands the core has given so far, in this process."""
+    samples = [sample for metric in metrics.COMMANDS.collect() for sample in metric.samples]
+    return round(sum(sample.value for sample in samples if sample.name.endswith("_total")))
+
+
+class _Patience:
+    """A service that goes round in circles is played no further: what there is of it is enough to judge."""
+
+    def __init__(self, stage: Office, plan: Plan) -> None:
+        self._stage = stage
+        self._over = asyncio.Event()
+        stage.loop.after_steps(int(_MOST_ROUNDS_A_DAY * (1 + plan.ends // DAY_S)), self._over.set)
+
+    async def until(self, moment: float) -> bool:
+        """Sleep until then; False if patience is over."""
+        left = moment - self._stage.time()
+        if left > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await self._over.wait()
+        return not self.is_over
+
+    @property
+    def is_over(self) -> bool:
+        return self._over.is_set()
+
+
+def _course(plan: Plan) -> Sequence[tuple[float, AnyDeed | None]]:
+    """Deeds, and None where everything is looked at, in the order of time."""
+    course: list[tuple[float, AnyDeed | None]] = [(deed.at, deed) for deed in plan.deeds]
+    course += [(at, None) for at in plan.rests]
+    return sorted(course, key=lambda item: item[0])
+
+
+async def _do(stage: Office, deed: lives.AnyDeed) -> None:
+    calls = stage.switchboard
+    match deed:
+        case lives.Shows():
+            stage.shows(deed.person, deed.pair)
+        case lives.SetsByHand():
+            stage.set_by_hand(deed.person, deed.status)
+        case lives.Calls():
+            calls.start(deed.call, deed.legs)
+        case lives.LegIs():
+            calls.leg(deed.call, deed.person, deed.state)
+        case lives.Leaves():
+            calls.leave(deed.call, deed.person)
+        case lives.HangsUp():
+            calls.hang_up(deed.call)
+        case lives.IsPaused():
+            left = None if deed.until is None else deed.until - stage.time()
+            if left is None or left > 0:
+                await stage.order(deed.person, "pause", {} if left is None else {"seconds": left})
+        case lives.IsResumed():
+            await stage.order(deed.person, "resume", {})
+    if isinstance(deed, lives.Calls | lives.LegIs | lives.Leaves | lives.HangsUp):
+        stage.tell_legs()

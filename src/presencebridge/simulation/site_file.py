@@ -1,0 +1,82 @@
+"""The config file of a simulated site, written and read as an operator's is."""
+
+from pathlib import Path
+
+from presencebridge.config import Config, load
+from presencebridge.emulators.world import Extension, User, Watcher, World
+from presencebridge.simulation.plan import Plan
+
+GRAPH, PBX = "https://graph.microsoft.com", "https://pbx.example.org"
+HOOK = "https://bridge.example.org/hook"
+WATCHERS = {"one": "watcher@example.org"}
+
+
+def world_of(plan: Plan) -> World:
+    return World(
+        client_secret="a-secret",  # noqa: S106 - an emulator's
+        users=tuple(User(f"p{person}@example.org", display_name=f"P{person}") for person in plan.people),
+        watchers=tuple(Watcher(name) for name in WATCHERS.values()),
+        extensions=tuple(Extension(person, f"P{person} Example") for person in plan.people),
+        pbx_client_id="bridge",
+        pbx_client_secret="k3y",  # noqa: S106
+    )
+
+
+def config_of(plan: Plan, world: World, folder: Path) -> Config:
+    """Written to `folder` and loaded."""
+    for name, text in (("secret", world.client_secret), ("pbx-secret", world.pbx_client_secret)):
+        file = folder / name
+        file.write_text(text, "utf-8")
+        file.chmod(0o600)
+    state = folder / "state"
+    state.mkdir(exist_ok=True)
+    file = folder / "site.toml"
+    file.write_text(_text(plan, world), "utf-8")
+    return load(file)
+
+
+def _text(plan: Plan, world: World) -> str:
+    site, house = plan.site, plan.house
+    lines = [
+        "[teams]",
+        f'tenant_id = "{world.tenant_id}"',
+        f'client_id = "{world.client_id}"',
+        'client_secret_file = "secret"',
+        f'delivery = "{site.delivery}"',
+        f"poll_every_s = {site.presence_every_s}",
+        f"reconcile_every_s = {site.reconcile_every_s}",
+        f'on_stop = "{site.on_stop}"',
+    ]
+    if site.delivery == "webhook":
+        watchers = ", ".join(f'"{name}"' for name in WATCHERS)
+        lines += ["[teams.webhook]", f'public_url = "{HOOK}"', f"watchers = [{watchers}]"]
+    lines += [
+        "[pbx]",
+        f'url = "{PBX}"',
+        f"poll_every_s = {site.calls_every_s}",
+        f"status_every_s = {site.statuses_every_s}",
+    ]
+    if site.kind == "3cx-web-api":
+        lines.append('kind = "3cx-web-api"')
+    else:
+        lines += ['kind = "3cx-v20"', 'client_id = "bridge"', 'client_secret_file = "pbx-secret"']
+    if site.kind == "3cx-v20-active-calls":
+        lines.append('calls_via = "active-calls"')
+    lines += [
+        "[policy]",
+        f'preset = "{house.preset}"',
+        f"manual_wins = {_word(house.manual_wins)}",
+        f"busy_while_ringing = {_word(house.busy_while_ringing)}",
+        f"lease_s = {house.lease_s}",
+        "[state]",
+        'dir = "state"',
+    ]
+    for person, user in zip(plan.people, world.users, strict=True):
+        lines += ["[[person]]", f'teams = "{user.user_principal_name}"', f'extension = "{person}"']
+        if person in house.excluded:
+            lines.append("exclude = true")
+    return "\n".join(lines) + "\n"
+
+
+def _word(value: bool) -> str:
+    return "true" if value else "false"

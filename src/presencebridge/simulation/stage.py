@@ -1,0 +1,302 @@
+"""An office with both emulators, the service in the midst of it, and a chronicle of what truly happens."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import msgspec
+
+from presencebridge.core.model import State
+from presencebridge.emulators.clock import Clock
+from presencebridge.emulators.graph import GraphEmulator
+from presencebridge.emulators.graph import presence as teams
+from presencebridge.emulators.graph.background import Background
+from presencebridge.emulators.graph.faults import NotificationFaults
+from presencebridge.emulators.graph.presence import CLIENT_SESSION, Pair
+from presencebridge.emulators.world import User
+from presencebridge.simulation import chronicle
+from presencebridge.simulation.chronicle import AnyHappening, AtRest, Glance, Shown
+from presencebridge.simulation.disk import Disk
+from presencebridge.simulation.life import Life
+from presencebridge.simulation.line import Line, served
+from presencebridge.simulation.phones import V20, OldBridge, Phones, Switchboard
+from presencebridge.simulation.plan import Plan
+from presencebridge.simulation.site_file import WATCHERS, config_of, world_of
+from presencebridge.simulation.virtual_loop import VirtualLoop
+
+START: Final = 1_800_000_000.0
+"""The wall's time at virtual time 0."""
+_START_WITHIN_S: Final = 60.0
+_AGAIN_AFTER_S: Final = 5.0
+"""After the service died of itself: what a service manager does."""
+
+
+class Office:
+    """Everything but the plan's course."""
+
+    def __init__(self, plan: Plan, folder: Path, tasks: Background) -> None:
+        loop = asyncio.get_running_loop()
+        if not isinstance(loop, VirtualLoop):
+            raise TypeError("the simulation runs on a virtual loop")
+        self.loop, self.tasks, self.plan = loop, tasks, plan
+        self.happened: list[AnyHappening] = []
+        self.deaths: list[chronicle.Violation] = []
+        """Of the service, by its own doing."""
+        self.counts: dict[str, int] = {}
+        self.changed_at = 0.0
+        """When people or troubles last did something."""
+        self.written_at = 0.0
+        """When the service last wrote something."""
+        self.broken = 0
+        """How many troubles there are just now."""
+        world = world_of(plan)
+        self.config = config_of(plan, world, folder)
+        dice = random.Random(f"office {plan.seed}")  # noqa: S311 - no secrets
+        clock = Clock.of_loop(START)
+        self.hook = _Hook(self)
+        self.graph = GraphEmulator(world, clock=clock, transport=self.hook, seed=dice.getrandbits(32))
+        self.phones: Phones = (
+            OldBridge(world, clock) if plan.site.kind == "3cx-web-api" else V20(world, clock, dice)
+        )
+        self.switchboard = Switchboard(self.phones)
+        self.disk = Disk(random.Random(f"disk {plan.seed}"))  # noqa: S311
+        self.disk.on_committed = self._committed
+        self.teams_line = Line(self.graph.app, random.Random(f"teams {plan.seed}"), tasks)  # noqa: S311
+        self.teams_line.watch = self._watch_teams
+        self.pbx_line = Line(self.phones.app, random.Random(f"3cx {plan.seed}"), tasks)  # noqa: S311
+        self.pbx_line.watch = self._watch_pbx
+        self.wall_offset = 0.0
+        self.hook_cuts = 0
+        self.signed_out: set[str] = set()
+        self.notification_faults: list[NotificationFaults] = []
+        self.ugly_facts: list[dict[str, Any]] = []
+        self.life: Life | None = None
+        self._user_of = dict(zip(plan.people, world.users, strict=True))
+        self._person_of = {user.id: person for person, user in self._user_of.items()}
+        self._ours = world.client_id
+        self._paused: dict[str, tuple[bool, float | None]] = {}
+        self._legs: dict[str, tuple[str, ...]] = {}
+
+    # Time
+
+    def time(self) -> float:
+        return self.loop.time()
+
+    def wall(self) -> float:
+        return START + self.loop.time() + self.wall_offset
+
+    # What people do
+
+    def shows(self, person: str, pair: str | None) -> None:
+        """Their Teams client reports this from now on."""
+        user, now = self._user_of[person], self.graph.clock.now()
+        before = self.graph.board.entry(user.id).presence
+        if pair is None:
+            changed = teams.without_session(before, CLIENT_SESSION)
+        else:
+            availability, _, activity = pair.partition("/")
+            changed = teams.told(before, CLIENT_SESSION, Pair(availability, activity), now, None)
+        self.graph.put_presence(user, changed)
+        self._tell(chronicle.ClientShows(self.time(), person, pair))
+
+    def set_by_hand(self, person: str, status: str) -> None:
+        self.phones.set_status(person, status)
+        self._tell(chronicle.StatusByHand(self.time(), person, status))
+
+    def tell_legs(self) -> None:
+        """After anything that changes calls."""
+        for person in self.plan.people:
+            legs = self.switchboard.legs_of(person)
+            if legs != self._legs.get(person, ()):
+                self._legs[person] = legs
+                self._tell(chronicle.LegsAre(self.time(), person, legs))
+
+    async def order(self, person: str, what: str, body: dict[str, Any]) -> None:
+        """What the operator wants; it counts once it is on the disk (`_committed`)."""
+        if self.life is not None and self.life.alive:
+            await self.life.order(person, what, body)
+            self.changed_at = self.time()
+
+    # The service
+
+    async def start(self) -> None:
+        """A new life, on what is on the disk. Returns when it listens, or does not get so far."""
+        self.count("start")
+        life = self.life = Life(self)
+        self.tasks.spawn(self._lives(life))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_START_WITHIN_S):
+                await life.listens.wait()
+
+    async def _lives(self, life: Life) -> None:
+        try:
+            await life.run()
+        except Exception as error:  # noqa: BLE001 - that the service dies is a finding, whatever it dies of
+            what = f"the service died of itself: {_in_words(error)}"
+            self.deaths.append(chronicle.Violation(0, self.time(), None, what))
+            life.kill()
+            begun = self.time()
+            await asyncio.sleep(_AGAIN_AFTER_S)
+            self.tell_trouble(begun, self.time(), "service", what)
+            if self.life is life:
+                await self.start()
+
+    @property
+    def serves(self) -> bool:
+        return self.life is not None and self.life.alive and self.life.listens.is_set()
+
+    # What is told
+
+    def count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def tell_trouble(
+        self, begun: float, until: float, link: Any, what: str, person: str | None = None
+    ) -> None:
+        self.happened.append(chronicle.Trouble(begun, until, link, what, person))
+        self.changed_at = max(self.changed_at, until)
+
+    def tell_rest(self) -> float | None:
+        """What everybody shows, if all is calm. Returns how long the service took to come to rest."""
+        if self.broken or not self.serves:
+            return None
+        self.happened.append(AtRest(self.time(), self.changed_at, self._everybody()))
+        return max(0.0, self.written_at - self.changed_at)
+
+    def glance(self) -> None:
+        """A look at any time, also while the service is dead."""
+        self.happened.append(Glance(self.time(), self._everybody()))
+
+    def _everybody(self) -> dict[str, Shown]:
+        self.graph.settle()
+        return {person: self.shown(person) for person in self.plan.people}
+
+    def shown(self, person: str) -> Shown:
+        user, now = self._user_of[person], self.graph.clock.now()
+        entry = self.graph.board.entry(user.id)
+        session = teams.session_of(entry.presence, self._ours, now)
+        without = teams.shown(teams.without_session(entry.presence, self._ours), now)
+        return Shown(
+            "/".join(entry.published),
+            "/".join(without),
+            "/".join(session.pair) if session else None,
+            self.phones.status(person),
+            self.switchboard.legs_of(person),
+        )
+
+    def user_id(self, person: str) -> str:
+        return self._user_of[person].id
+
+    def revoke_graph_tokens(self) -> None:
+        """No token that was issued so far holds any more."""
+        self.graph.tokens.revoke_all()
+
+    def watcher_account(self, name: str) -> User:
+        return self.graph.directory.find(WATCHERS[name])
+
+    def set_notification_faults(self) -> None:
+        """Those of all troubles that there are just now, together."""
+        worst = NotificationFaults()
+        for faults in self.notification_faults:
+            for field in ("drop", "duplicate", "reorder", "delay_s", "silent_stop"):
+                setattr(worst, field, max(getattr(worst, field), getattr(faults, field)))
+        self.graph.put_faults(msgspec.structs.replace(self.graph.faults, notifications=worst))
+
+    def set_ugly_facts(self) -> None:
+        """The same for 3CX."""
+        together: dict[str, Any] = {}
+        for facts in self.ugly_facts:
+            together |= facts
+        self.phones.ugly(**together)
+
+    def _tell(self, happening: AnyHappening) -> None:
+        self.happened.append(happening)
+        self.changed_at = self.time()
+
+    def _committed(self, person: str, state: State) -> None:
+        """A pause holds from when it is on the disk."""
+        paused = (state.paused, state.paused_until)
+        if paused == self._paused.get(person, (False, None)) or self.life is None:
+            return
+        self._paused[person] = paused
+        if state.paused:
+            until = None if state.paused_until is None else self.life.clock.virtual(state.paused_until)
+            self._tell(chronicle.PausedByOperator(self.time(), person, until))
+        else:
+            self._tell(chronicle.ResumedByOperator(self.time(), person))
+
+    def _watch_teams(self, method: str, path: str, body: bytes) -> Callable[[int], None] | None:  # noqa: ARG002
+        parts = path.split("/")
+        if not path.endswith(("/presence/setPresence", "/presence/clearPresence")):
+            return None
+        user = parts[-3]
+        person = self._person_of[user.casefold()]
+        before = self._session(user)
+
+        def told(status: int) -> None:
+            if 200 <= status < 300:
+                self._wrote(person, "teams", before, self._session(user))
+
+        return told
+
+    def _session(self, user: str) -> str | None:
+        entry = self.graph.board.entry(user)
+        session = teams.session_of(entry.presence, self._ours, self.graph.clock.now())
+        return "/".join(session.pair) if session else None
+
+    def _watch_pbx(self, method: str, path: str, body: bytes) -> Callable[[int], None] | None:  # noqa: ARG002
+        person = self.phones.written(method, path)
+        if person is None:
+            return None
+        before = self.phones.status(person)
+
+        def told(status: int) -> None:
+            if 200 <= status < 300:
+                self._wrote(person, "3cx", before, self.phones.status(person))
+
+        return told
+
+    def _wrote(self, person: str, side: Any, before: str | None, after: str | None) -> None:
+        if before != after:  # a renewal is no unrest
+            self.written_at = self.time()
+        self.count(f"write {side}")
+        self.happened.append(chronicle.Wrote(self.time(), person, side, before, after))
+
+
+class _Hook(httpx2.AsyncBaseTransport):
+    """Whatever Graph posts goes to the webhook, while somebody listens there."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        life = self._office.life
+        app = life.webhook if life else None
+        if app is None or self._office.hook_cuts:
+            raise httpx2.ConnectError("nobody listens there")
+        status, headers, content = await served(app, request, await request.aread())
+        return httpx2.Response(status, headers=headers, content=content)
+
+
+@contextlib.asynccontextmanager
+async def office(plan: Plan, folder: Path) -> AsyncIterator[Office]:
+    """The office, open; nobody is there and the service does not run yet."""
+    async with Background() as tasks:
+        made = Office(plan, folder, tasks)
+        async with made.graph:
+            try:
+                yield made
+            finally:
+                if made.life is not None:
+                    made.life.kill()
+                    await asyncio.sleep(1)
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return "; ".join(_in_words(one) for one in error.exceptions)
+    return f"{type(error).__name__}: {error}"

@@ -1,0 +1,165 @@
+"""The whole service in virtual time: fixed seeds, exact replays, and kills between any two steps."""
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+
+from presencebridge.cli.main import main
+from presencebridge.simulation import campaign, lives, mutants, run, shrink, telling
+from presencebridge.simulation.chronicle import AtRest, House, Violation, Wrote
+from presencebridge.simulation.chronicle import Trouble as Told
+from presencebridge.simulation.making import plan_of
+from presencebridge.simulation.plan import Kind, Plan, Site, Trouble
+
+CALM = (3, 10)
+ROUGH = (0, 1, 2, 5, 6, 8, 10)
+
+
+def told(outcome: run.Outcome) -> str:
+    return "\n".join((telling.house(outcome.plan), *telling.story(outcome.chronicle, outcome.violations)))
+
+
+@pytest.mark.parametrize("seed", CALM)
+def test_a_calm_day(seed):
+    outcome = run.play_seed(seed, 1, "none")
+    assert outcome.is_fair, told(outcome)
+    assert sum(isinstance(happening, AtRest) for happening in outcome.chronicle) == 2
+    assert sum(isinstance(happening, Wrote) for happening in outcome.chronicle) > 20
+
+
+@pytest.mark.parametrize("seed", ROUGH)
+def test_a_day_full_of_trouble(seed):
+    outcome = run.play_seed(seed, 1, "all")
+    assert outcome.is_fair, told(outcome)
+    assert any(isinstance(happening, Told) for happening in outcome.chronicle)
+
+
+def test_a_seed_replays_exactly():
+    first, second = (run.play_seed(4, 1, "all") for _ in range(2))
+    assert first.chronicle == second.chronicle
+    assert (first.counts, first.requests) == (second.counts, second.requests)
+    assert run.play_seed(7, 1, "all").chronicle != first.chronicle
+
+
+def test_neighbouring_seeds_go_through_everything_there_is_to_configure():
+    plans = [plan_of(seed, 1, "none") for seed in range(36)]
+    assert len({(plan.site.kind, plan.site.delivery, plan.house.preset) for plan in plans}) == 18
+    assert len({(plan.site.kind, plan.house.manual_wins) for plan in plans}) == 6
+    assert len({(plan.site.delivery, plan.house.manual_wins) for plan in plans}) == 4
+
+
+# One person, a meeting and a call ---------------------------------------------------------------------
+
+
+def a_morning(kind: Kind, *troubles: Trouble) -> Plan:
+    """Busy from minute 2 to 12, on the phone from minute 5 to 15; then nothing."""
+    deeds = (
+        lives.Shows(30.0, "101", "Available/Available"),
+        lives.Shows(120.0, "101", "Busy/InAMeeting"),
+        lives.Calls(300.0, "101", 1, (("10000", "Dialing"), ("101", "Ringing"))),
+        lives.LegIs(305.0, "101", 1, "Connected"),
+        lives.Shows(720.0, "101", "Available/Available"),
+        lives.HangsUp(900.0, "101", 1),
+    )
+    both = tuple(sorted((*deeds, *troubles), key=lambda deed: deed.at))
+    site = Site(kind, presence_every_s=20.0, calls_every_s=10.0, statuses_every_s=20.0)
+    return Plan(0, ("101",), House(), site, both, (700.0, 1600.0), 1600.0)
+
+
+@pytest.mark.parametrize("kind", ["3cx-web-api", "3cx-v20"])
+@pytest.mark.parametrize("at", [110.0, 290.0, 890.0], ids=["meeting", "call", "end"])
+def test_killed_between_any_two_steps_and_started_again(kind, at):
+    """From the moment at which a decision is handed to the disk until well after what follows from it."""
+    before = run.play(a_morning(kind))
+    assert before.is_fair, told(before)
+    for steps in range(1, 46, 6):
+        killed = Trouble(at, 1.0, "killed", number=steps)
+        outcome = run.play(a_morning(kind, killed))
+        assert outcome.is_fair, f"{steps} steps\n{told(outcome)}"
+        assert outcome.counts["start"] == 2
+        rests = [happening for happening in outcome.chronicle if isinstance(happening, AtRest)]
+        assert rests[-1].shown == before.chronicle[-1].shown, f"{steps} steps"
+
+
+def test_what_was_not_committed_is_lost_and_mended():
+    """Without the store the claim is forgotten, and the Away of ours stays: this is what the test can see."""
+    killed = Trouble(200.0, 1.0, "killed", number=1)
+    plan = a_morning("3cx-web-api", killed)
+    assert run.play(plan).is_fair
+    with mutants.MUTANTS["forgets at restart"].patch():
+        outcome = run.play(replace(plan, house=House(manual_wins=True)))
+    assert not outcome.is_fair
+
+
+@pytest.mark.parametrize(
+    ("kind", "person"),
+    [
+        ("teams answer lost", None),
+        ("teams answer silent", None),
+        ("3cx answer lost", None),
+        ("3cx answer silent", None),
+        ("teams 429", None),
+        ("3cx person", "101"),
+        ("pbx restarted", None),
+        ("disk full", None),
+        ("clock wrong", None),
+        ("slept", None),
+    ],
+)
+def test_trouble_in_the_midst_of_it(kind, person):
+    outcome = run.play(a_morning("3cx-v20", Trouble(115.0, 200.0, kind, person, number=20.0)))
+    assert outcome.is_fair, told(outcome)
+    assert outcome.counts[f"trouble: {kind}"] == 1
+    last = outcome.chronicle[-1]
+    assert isinstance(last, AtRest)
+    assert (last.shown["101"].status, last.shown["101"].our_session) == ("Available", None)
+
+
+# What is wrong is found, made short and told ----------------------------------------------------------
+
+
+def test_what_is_wrong_is_made_short_and_told():
+    with mutants.MUTANTS["second leg clears"].patch():
+        outcome = run.play_seed(mutants.MUTANTS["second leg clears"].seed, 1, "none")
+        assert not outcome.is_fair
+        shortest = shrink.shrunk(outcome, within_s=20)
+        assert len(shortest.plan.deeds) <= 6 < len(outcome.plan.deeds)
+        again = run.play(msgspec.json.decode(msgspec.json.encode(shortest.plan), type=Plan))
+        assert again.violations == shortest.violations
+    lines = told(shortest).splitlines()
+    assert "seed" in lines[0]
+    assert any("WRONG (property 4)" in line for line in lines)
+    assert run.play(shortest.plan).is_fair, "the story alone is fair"
+
+
+# Many seeds, and the command --------------------------------------------------------------------------
+
+
+def test_a_seed_replays_exactly_in_another_process():
+    first, second = (next(iter(campaign.verdicts(range(9, 10), 1, "some", 1, 0))) for _ in range(2))
+    assert first == second
+    assert len(first.digest) == 16
+
+
+def test_the_command_tells_and_its_last_line_is_the_summary(monkeypatch, capsys):
+    def played(seeds, days, faults, jobs, shrink_s):
+        assert (list(seeds), days, faults, jobs) == ([3, 4, 5], 2, "some", 1)
+        counts = {"write 3cx": 2, "write teams": 3, "decision": 7, "trouble: killed": 1}
+        for seed in seeds:
+            wrong = (Violation(4, 12.0, "101", "it is wrong"),) if seed == 4 and shrink_s else ()
+            yield campaign.Verdict(seed, wrong, counts, 10.5 + seed, 86_400.0, 50, "d", ("the story",))
+
+    monkeypatch.setattr(campaign, "verdicts", played)
+    arguments = ["simulate", "--seeds", "3..5", "--days", "2", "--faults", "some", "--jobs", "1", "--shrink"]
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "5"])
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert ended.value.code == 1
+    assert any("seed 4 is wrong" in line for line in lines)
+    assert lines[-1].startswith("3 seeds, 1 wrong (4): 3.0 days")
+    assert lines[-1].endswith("21 decisions, 15 writes, 150 requests, worst time to rest 15.5 s")
+
+    with pytest.raises(SystemExit) as ended:
+        main([*arguments, "0"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip().splitlines()[-1].startswith("3 seeds, none wrong")
