@@ -5,14 +5,20 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/ready
 # The end-to-end tests wait more than they work, so there are more workers than cores; 0 is without workers.
 WORKERS ?= 6
+MINUTES ?= 10
+ONLY   ?= whatever
+# What looks after the packages has a place of its own, so that it is no part of what is tested or installed.
+TOOLS  := .venv-tools
+COMPILE = $(TOOLS)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
 
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench fuzz sbom audit lock clean
 
 $(READY): pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements-dev.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 demo: $(READY)  ## both emulators, the bridge and its page, playing an office day
@@ -30,5 +36,25 @@ check: $(READY)  ## lint, types, import law
 bench: $(READY)  ## every benchmark; --quick with QUICK=--quick
 	for file in benchmarks/*.py; do $(BIN)/python $$file $(QUICK) || exit 1; done
 
+fuzz: $(READY)  ## each parser of outside bytes for MINUTES (or those that match ONLY)
+	FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s -n 2 tests/fuzz -k "whatever and ($(ONLY))"
+
+sbom: $(TOOLS)/ready  ## what an installation consists of, as CycloneDX
+	$(TOOLS)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.json
+
+audit: $(TOOLS)/ready  ## known holes in what we install
+	$(TOOLS)/bin/python .ci/audit.py $(TOOLS)/bin/pip-audit requirements.lock requirements-dev.lock
+
+lock: $(TOOLS)/ready  ## the locks anew, from pyproject.toml; what is locked stays as it is, unless UPGRADE=--upgrade
+	$(COMPILE) --output-file requirements.lock pyproject.toml
+	echo hatchling | $(COMPILE) --output-file requirements-build.lock -
+	printf '%s\n' pip-audit cyclonedx-bom pip-tools | $(COMPILE) --output-file requirements-tools.lock -
+	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+
+$(TOOLS)/ready: requirements-tools.lock
+	@$(PYTHON) -m venv $(TOOLS)
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-tools.lock
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis

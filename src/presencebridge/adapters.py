@@ -153,8 +153,7 @@ async def pbx_side(
             bridge = WebApiClient(http, pbx.timeout_s)
             yield PbxSide(bridge, bridge)
             return
-        key = secret("pbx-client-secret", pbx.client_secret_file) or ""
-        client = V20Client(http, pbx.client_id, key, pbx.timeout_s, now)
+        client = V20Client(http, pbx.client_id, _key_of(pbx), pbx.timeout_s, now)
         dial = outside.dial(pbx) if pbx.calls_via == "call-control" else None
         calls = V20Calls(client, dial, is_wanted, now)
         xapi = V20Statuses(client, now)
@@ -169,10 +168,20 @@ async def pbx_side(
         yield PbxSide(calls, statuses, calls if dial else None, client, statuses)
 
 
+def _key_of(pbx: Pbx) -> Callable[[], str]:
+    def key() -> str:
+        try:
+            return secret("pbx-client-secret", pbx.client_secret_file) or ""
+        except (OSError, UnicodeDecodeError):
+            return ""  # it is just being replaced; 3CX refuses this one
+
+    return key
+
+
 def status_bridge(
     bridge: PbxBridge, http: httpx2.AsyncClient, timeout_s: float
 ) -> WebApiClient | StatusWebApiClient:
     """The program on the machine of a V20 through which statuses can be set."""
     if bridge.kind == "3cx-web-api":
-        return WebApiClient(http, timeout_s)
+        return WebApiClient(http, timeout_s, "[pbx.bridge]")
     return StatusWebApiClient(http, secret("pbx-bridge-api-key", bridge.api_key_file) or "", timeout_s)

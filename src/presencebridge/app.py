@@ -11,7 +11,7 @@ import structlog
 
 from presencebridge import metrics
 from presencebridge.adapters import Outside, PbxSide, pbx_side
-from presencebridge.config import CLOUDS, Config, is_loopback, parse_listen
+from presencebridge.config import CLOUDS, Config, parse_listen, secret
 from presencebridge.core.events import Paused, PresenceSeen, Resumed, Source
 from presencebridge.core.model import Presence
 from presencebridge.errors import LinkError
@@ -44,7 +44,7 @@ _log = structlog.get_logger()
 _LET_GO_WITHIN_S: Final = 2.0
 _PROBE_EVERY_S: Final = 15.0
 _LONGEST_RETRY_S: Final = 60.0
-_OWN_SYNC_EVERY_S: Final = 3600.0
+_OWN_SYNC_EVERY_S: Final = 600.0
 _NO_PROGRESS_S: Final = 120.0
 _TELL_AGAIN_S: Final = 3600.0
 
@@ -163,6 +163,7 @@ class Service:
         graph = self.links.named("graph")
         self._reader = PresenceReader(self.people, teams, graph, self._clock, calls.MOST_IDS, every_s)
         self._reader.on_seen = self.hub.seen
+        self._reader.on_back = self.hub.teams_found
         self._reader.probe_every_s = _PROBE_EVERY_S
         self.hub.on_read_wanted = self._reader.want
         self.hub.on_teams_failed = lambda member: self._reader.want(member, self._clock.now())
@@ -177,12 +178,14 @@ class Service:
         if pbx.feed is not None:
             pbx.feed.on_note = link.note
         if pbx.ways is not None:
-            pbx.ways.on_way = self._status_set_by
+            pbx.ways.on_change = self._statuses_change
 
-    def _status_set_by(self, way: str, ignored: bool) -> None:
+    def _statuses_change(self, worked: bool) -> None:
+        what = "" if worked else "3CX accepts changes of a status and does not carry them out"
         cure = 'let there be a second way: status_via = ["xapi", "bridge"] in [pbx], see docs/3cx-v20.md'
-        what = f"3CX accepts changes of a status by way of {way} and does not carry them out"
-        self.links.named("3cx").note(f"status by {way}", what if ignored else "", cure)
+        if "bridge" in self._config.pbx.status_via:
+            cure = "see that the bridge in [pbx.bridge] runs and does what it is told: presencebridge doctor"
+        self.links.named("3cx").note("changes", what, cure)
 
     async def _look_for_own_sync(self, pbx: PbxSide) -> None:
         """3CX's own sync with Teams would undo what we do, and we what it does."""
@@ -194,7 +197,10 @@ class Service:
                 await asyncio.sleep(_LONGEST_RETRY_S)
                 continue
             what = f"3CX's own sync with Teams is on ({does}) and works against this service" if does else ""
-            cure = "turn it off in 3CX under Integrations > Microsoft 365 > Presence, or pause this service"
+            cure = (
+                "turn it off in 3CX under Integrations > Microsoft 365 > Presence, or stop this service "
+                "(it is looked at every 10 minutes)"
+            )
             link.note("own sync", what, cure)
             await asyncio.sleep(_OWN_SYNC_EVERY_S)
 
@@ -243,9 +249,8 @@ class Service:
     async def _listen_to_operators(self, stack: contextlib.AsyncExitStack) -> None:
         listen = self._config.operator.listen
         host, _ = parse_listen(listen)
-        named = f"[{host}]" if ":" in host else host  # as a Host header has it
-        hosts = ["localhost", "127.0.0.1", named] if is_loopback(host) else ["*"]
-        app = operator_app(self, hosts)
+        token = secret("operator-token", self._config.operator.token_file) or ""
+        app = operator_app(self, ["localhost", host, *self._config.operator.hosts], token, self._clock.now)
         listener = await stack.enter_async_context(self._outside.listener("[operator] listen", app, listen))
         self.operator_url = listener.url
 
@@ -353,7 +358,7 @@ class Service:
             self.links.all_up,
             self._dry_run,
             [views.link(report) for report in self.links.reports()],
-            [self._view(member) for member in self.people],
+            [self._view(member) for member in sorted(self.people, key=lambda one: (len(one.key), one.key))],
         )
 
     def person(self, name: str) -> views.PersonPage | None:

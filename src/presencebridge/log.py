@@ -3,8 +3,18 @@
 import asyncio
 import logging
 import sys
+import time
+from typing import Final
 
 import structlog
+
+_OF_STRANGERS: Final = {
+    "Invalid HTTP request received.",
+    "Unsupported upgrade request.",
+    "socket.send() raised exception.",
+}
+_OF_NO_USE: Final = ("No supported WebSocket library detected.", "Cancel ")
+_TELL_AGAIN_S: Final = 3600.0
 
 
 def set_up(*, level: int = logging.INFO, terminal: bool | None = None) -> None:
@@ -41,10 +51,31 @@ def set_up(*, level: int = logging.INFO, terminal: bool | None = None) -> None:
     for chatty in ("httpx2", "httpcore2", "msal", "urllib3", "uvicorn", "sse_starlette", "asyncio"):
         # What these have to say, addresses included, is told by our own lines where it matters.
         logging.getLogger(chatty).setLevel(logging.WARNING)
-    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    logging.getLogger("uvicorn.error").addFilter(_News())
+    logging.getLogger("asyncio").addFilter(_News())
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether it is worth telling: requests that are cut off at the end of the program are not."""
-    cut_off = record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError)
-    return not cut_off and "timeout graceful shutdown exceeded" not in record.getMessage()
+class _News(logging.Filter):
+    """Whether it is worth telling.
+
+    Requests that are cut off at the end of the program are not. What strangers send would fill the disk, so
+    the libraries' lines about that come once an hour.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._told: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = record.getMessage()
+        if record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError):
+            return False
+        if any(text.startswith(of_no_use) for of_no_use in _OF_NO_USE):
+            return False
+        if text not in _OF_STRANGERS:
+            return True
+        now = time.monotonic()
+        if now - self._told.get(text, float("-inf")) < _TELL_AGAIN_S:
+            return False
+        self._told[text] = now
+        return True

@@ -14,61 +14,114 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _STOP_WITHIN_S = 1  # a half-sent request would otherwise hold the stop for ever
 _MOST_CONNECTIONS = 256
 _REQUEST_WITHIN_S = 20.0
+_ANSWER_WITHIN_S = 20.0
 _LONGEST_HEAD = 64_000
+_MOST_AHEAD = 16
+"""Requests that a connection may send before the first one is answered."""
+
+
+class _Hasty(Exception):
+    """More requests at a time than anybody needs; the parser turns it into a 400 and the end."""
 
 
 class _Connection(HttpToolsProtocol):
     """A connection that strangers can't hold for nothing: uvicorn bounds neither its time nor its head.
 
-    A request has to be here as a whole within `_REQUEST_WITHIN_S`. Where there are too many connections, the
-    one that has waited longest for its request makes room: an honest request comes in one go.
+    A request has to be here as a whole within `_REQUEST_WITHIN_S`, and of its answer something has to be
+    taken in every `_ANSWER_WITHIN_S`. Where there are too many connections, the one that has kept us waiting
+    longest makes room, be it with a request or with reading: an honest request comes in one go.
     """
 
-    deadline: asyncio.TimerHandle | None = None
-    _in_head = True
-    _head = 0
+    idle_since: float | None = None
+    """Since when we wait for it; None while it waits for us."""
+    _request_due: asyncio.TimerHandle | None = None
+    _answer_due: asyncio.TimerHandle | None = None
+    _bare = 0
+    """Bytes of this request beside its body: the head, what frames the chunks, and what follows them."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self.idle_since = self.loop.time()
         self._wait_for_request()
         if len(self.connections) > _MOST_CONNECTIONS:
-            waiting = [one for one in self.connections if isinstance(one, _Connection) and one.deadline]
-            oldest = min(waiting, key=lambda one: one.deadline.when())  # type: ignore[union-attr]
-            oldest.request_is_here()  # no more to be chosen: it is gone only in the loop's next round
+            idle = [
+                one for one in self.connections if isinstance(one, _Connection) and one.idle_since is not None
+            ]
+            oldest = min(idle, key=lambda one: one.idle_since or 0.0)
+            oldest.idle_since = None  # no more to be chosen: it is gone only in the loop's next round
             oldest.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.request_is_here()
+        self._request_is_here()
+        if self._answer_due is not None:
+            self._answer_due.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._bare += len(data)
         super().data_received(data)
-        if self._in_head:
-            self._head += len(data)
-            if self._head > _LONGEST_HEAD:
-                self.transport.abort()
+        if self._bare > _LONGEST_HEAD:
+            self.transport.abort()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._in_head, self._head = True, 0
-        if self.deadline is None:
+        if self._request_due is None:
             self._wait_for_request()
 
     def on_headers_complete(self) -> None:
-        self._in_head = False
+        if len(self.pipeline) >= _MOST_AHEAD:
+            raise _Hasty
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        self._bare = max(0, self._bare - 2 * len(body))  # twice: chunks have frames
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
-        self.request_is_here()
+        self._bare = 0
+        self._request_is_here()
+        is_answered = self.cycle is not None and self.cycle.response_complete
+        self.idle_since = self.loop.time() if is_answered else None
         super().on_message_complete()
 
-    def _wait_for_request(self) -> None:
-        self.deadline = self.loop.call_later(_REQUEST_WITHIN_S, self.transport.abort)
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self.pipeline:
+            self.idle_since = self.loop.time()
+        if self.transport.get_write_buffer_size():
+            self._wait_for_reader()
 
-    def request_is_here(self) -> None:
-        if self.deadline:
-            self.deadline.cancel()
-            self.deadline = None
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.idle_since = self.loop.time()
+        self._wait_for_reader()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.idle_since = None
+
+    def _wait_for_request(self) -> None:
+        self._request_due = self.loop.call_later(_REQUEST_WITHIN_S, self.transport.abort)
+
+    def _request_is_here(self) -> None:
+        if self._request_due is not None:
+            self._request_due.cancel()
+            self._request_due = None
+
+    def _wait_for_reader(self) -> None:
+        if self._answer_due is None:
+            left = self.transport.get_write_buffer_size()
+            self._answer_due = self.loop.call_later(_ANSWER_WITHIN_S, self._look_at_reader, left)
+
+    def _look_at_reader(self, left_before: int) -> None:
+        """Who has taken nothing since the last look is deaf."""
+        self._answer_due = None
+        left = self.transport.get_write_buffer_size()
+        if left >= left_before:
+            self.transport.abort()
+        elif left:
+            self._wait_for_reader()
 
 
 class _Server(uvicorn.Server):

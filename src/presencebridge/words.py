@@ -12,6 +12,7 @@ from presencebridge.core.commands import (
 )
 from presencebridge.core.events import (
     AnyEvent,
+    LegsLost,
     LegsSeen,
     Paused,
     PbxLost,
@@ -43,6 +44,7 @@ _HAPPENED: Final[dict[type[AnyEvent], str]] = {
     Paused: "an operator paused this person",
     Resumed: "an operator resumed this person",
     TeamsFound: "Graph answers again",
+    LegsLost: "3CX does not tell this extension's calls any more",
     PbxLost: "the link to 3CX went down",
     Started: "the service started",
     TimerFired: "the time came",
@@ -127,7 +129,8 @@ def holding(state: State) -> str:
     """What of a person is ours right now."""
     claims = []
     if state.teams_claim:
-        claims.append(f"Teams {state.teams_claim.pair}")
+        unsure = "" if state.teams_claim.accepted_at is not None else " (being set)"
+        claims.append(f"Teams {state.teams_claim.pair}{unsure}")
     if state.status_claim:
         claim = state.status_claim
         unsure = "" if claim.confirmed else ", being set"

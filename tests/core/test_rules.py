@@ -35,6 +35,7 @@ from playbook import (
 from presencebridge.core.commands import ChangeStatus, SetPresence
 from presencebridge.core.events import (
     AnyEvent,
+    LegsLost,
     Paused,
     PbxLost,
     PresenceWriteFailed,
@@ -539,6 +540,12 @@ def test_a_link_that_is_back_does_not_wait_for_the_next_try():
         at_rest().feed(teams(MEETING)).expect(take()).feed(StatusWriteFailed("down", 60), PbxLost()).expect()
     )
     book.wait(5).feed(legs()).expect(take())
+
+
+def test_a_call_that_can_not_be_seen_any_more_is_left_to_its_lease():
+    book = in_call().feed(LegsLost()).expect().wait(299).expect()
+    book.wait(2).expect(lambda now: look_after_session()(now - 1)).notes(Because.LEASE_ENDED)
+    in_call().feed(LegsLost()).expect().feed(legs()).expect(clear())
 
 
 def test_a_graph_that_is_back_does_not_wait_for_the_next_try():

@@ -124,7 +124,24 @@ def test_no_link_of_the_documents_is_broken() -> None:
 
 
 def test_what_is_tested_is_what_is_installed() -> None:
-    run = (ROOT / "requirements.lock").read_text("utf-8").splitlines()
-    tested = (ROOT / "requirements-dev.lock").read_text("utf-8").splitlines()
-    assert set(run) <= set(tested)
-    assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[0-9A-Za-z.]+", line) for line in tested)
+    assert locked("requirements.lock").items() <= locked("requirements-dev.lock").items()
+    assert locked("requirements-build.lock").items() <= locked("requirements-dev.lock").items()
+
+
+def locked(lock: str) -> dict[str, str]:
+    """Each package of a lock with its version and its hashes, without which pip takes nothing."""
+    text = (ROOT / lock).read_text("utf-8").replace("\\\n", "")
+    found = {}
+    for line in filter(lambda line: line and not line.startswith("#"), text.splitlines()):
+        match = re.fullmatch(r"([a-z0-9_.-]+)==([0-9A-Za-z.]+(?:\s+--hash=sha256:[0-9a-f]{64})+)", line)
+        assert match, line[:80]
+        found[match[1]] = match[2]
+    return found
+
+
+def test_nothing_is_installed_that_was_not_locked() -> None:
+    for place in ("Makefile", "README.md", ".ci/run"):
+        text = (ROOT / place).read_text("utf-8").replace("\\\n", "")
+        for line in re.findall(r".*pip install.*", text):
+            assert "--require-hashes" in line or "--no-deps --no-build-isolation" in line, (place, line)
+    assert locked("requirements-tools.lock")

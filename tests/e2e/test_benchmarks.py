@@ -1,21 +1,40 @@
-"""The benchmark of polling runs. How fast it is, is no matter of a test."""
+"""The benchmarks run. How fast anything is, is no matter of a test."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "poll.py"
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
-def test_it_measures_and_says_what() -> None:
+def measured(name: str, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, str(BENCHMARK), "--quick", "--people", "1300"],
+        [sys.executable, str(BENCHMARKS / name), "--quick", *arguments],
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
+        env={"COLUMNS": "200", "PATH": ""},
     )
     assert done.returncode == 0, done.stderr
-    assert "1,300 people" in done.stdout
-    assert "2 (2)" in done.stdout, "two requests are the least for 1,300 people"
-    assert "inf" not in done.stdout, "every change came to 3CX"
+    return done.stdout
+
+
+def test_polling_is_measured_and_says_what() -> None:
+    told = measured("poll.py", "--people", "1300")
+    assert "1,300 people" in told
+    assert "2 (2)" in told, "two requests are the least for 1,300 people"
+    assert "inf" not in told, "every change came to 3CX"
+
+
+def test_the_way_from_a_call_to_teams_is_measured() -> None:
+    told = measured("call_to_presence.py")
+    assert "first event -> setPresence is accepted" in told
+    assert "a bare round trip over loopback" in told
+
+
+def test_a_start_is_measured_and_takes_no_more_requests_than_it_must() -> None:
+    told = measured("start.py")
+    assert "30 people" in told
+    assert "pages of 3CX users" in told
+    assert "1 (1)" in told

@@ -57,6 +57,7 @@ def caught(new_site: Callable[..., Site]) -> Iterator[tuple[Site, dict[str, Any]
         site.start_service()
         site.client(1, "Busy/InAMeeting")
         site.until_status(1, "Away")
+        until("the notification is kept", lambda: bool(recorder.bodies))
         notification = json.loads(recorder.bodies[0])
         site.client(1, FREE)
         site.until_status(1, "Available")

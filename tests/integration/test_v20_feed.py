@@ -6,7 +6,7 @@ import json
 import pytest
 from v20_kit import office
 
-from presencebridge.core.events import LegsSeen
+from presencebridge.core.events import LegsLost, LegsSeen
 from presencebridge.core.model import LegState
 from presencebridge.errors import Refused
 from presencebridge.pbx.v20_feed import V20Calls
@@ -290,3 +290,38 @@ async def test_a_gap_in_the_numbers_of_events_means_that_everything_is_read(sequ
             await asyncio.sleep(1)
             running.cancel()
         assert len(asked) == 1 + gaps, "once for the connection, and once for each gap"
+
+
+async def test_a_call_that_can_not_be_seen_any_more_is_not_known():
+    async with office() as site:
+        await site.call("103")
+        await asyncio.sleep(1)
+        await site.play("PUT", "/monitored", ["101", "102"])
+        await asyncio.sleep(31)
+        assert [event for key, event in site.seen if key == "103"][-1] == LegsLost()
+        await site.play("PUT", "/monitored", None)
+        await asyncio.sleep(31)
+        assert site.legs("103") == (C,)
+
+
+async def test_a_key_that_is_refused_is_tried_ever_later_and_a_corrected_one_at_once():
+    async with office(running=False) as site:
+        site.key = "wrong"
+        for _ in range(600):
+            with pytest.raises(Refused, match="401"):
+                await site.client.ask("GET", "/callcontrol")
+            await asyncio.sleep(1)
+        assert 5 <= len(await site.asked("/connect/token")) <= 8
+        site.key = "k3y"
+        await site.client.ask("GET", "/callcontrol")
+
+
+async def test_a_3cx_that_is_back_has_its_socket_back_at_once():
+    async with office() as site:
+        await site.play("POST", "/faults", {"refuse": True})
+        await asyncio.sleep(300)
+        assert not site.calls.is_live
+        await site.play("DELETE", "/faults")
+        await asyncio.sleep(4)
+        assert site.calls.is_live
+        assert site.link.report.state is LinkState.CONNECTED

@@ -57,7 +57,7 @@ def asgi_dial(app: Any, tasks: asyncio.TaskGroup) -> Callable[[str], Any]:
         tasks.create_task(app(scope, socket.inbox.get, socket.outbox.put))
         first = await socket.outbox.get()
         if first["type"] != "websocket.accept":
-            raise v20.error("GET", "/callcontrol/ws", first["status"], b"")
+            raise v20.error("GET", "/callcontrol/ws", first.get("status", 503), b"")
         return socket
 
     return dial
@@ -67,9 +67,9 @@ class Office:
     """The reader of calls over our V20 client, against the emulator."""
 
     def __init__(self, emulator: V20Emulator, http: httpx2.AsyncClient, tasks: asyncio.TaskGroup) -> None:
-        self.emulator, self.clock = emulator, LoopClock()
+        self.emulator, self.clock, self.key = emulator, LoopClock(), "k3y"
         self.people = people(*KEYS)
-        self.client = V20Client(http, "bridge", "k3y", 5, self.clock.now)
+        self.client = V20Client(http, "bridge", lambda: self.key, 5, self.clock.now)
         dial = asgi_dial(emulator.app, tasks)
         self.calls = V20Calls(self.client, dial, self.people.__contains__, self.clock.now)
         self.link = Link("3cx", self.clock.now)

@@ -674,9 +674,44 @@ def test_the_key_of_the_bridge_is_kept_as_well(write, tmp_path):
     assert in_clear.what == "the API key goes over the network in clear"
 
 
-def test_a_page_for_the_whole_network_is_worth_a_word(write):
-    (found,) = advise(load(write(operator={"listen": "192.0.2.1:8080"})))
-    assert "shows everybody's presence" in found.what
+def refused(file: Path) -> tuple:
+    with pytest.raises(Misconfigured) as caught:
+        load(file)
+    return caught.value.problems
+
+
+def test_a_page_for_the_whole_network_needs_a_token_and_is_worth_a_word(write, tmp_path, monkeypatch):
+    open_to_all = {"listen": "192.0.2.1:8080"}
+    (found,) = refused(write(operator=open_to_all))
+    assert (found.where, "to the network" in found.what) == ("[operator] listen", True)
+    (tmp_path / "token").write_text("0123456789abcdef\n")
+    (tmp_path / "token").chmod(0o600)
+    (found,) = advise(load(write(operator=open_to_all | {"token_file": "token"})))
+    assert "in clear" in found.what
+    monkeypatch.setenv("PRESENCEBRIDGE_OPERATOR_TOKEN", "0123456789abcdef")
+    load(write(operator=open_to_all))
+    monkeypatch.setenv("PRESENCEBRIDGE_OPERATOR_TOKEN", "x")
+    (found,) = refused(write())
+    assert found.where == "[operator] token_file"
+
+
+@pytest.mark.parametrize("token", ["", "tooshort", "fifteen letters", "with a blank in it", "käse" * 10])
+def test_a_token_that_can_be_guessed_or_not_be_sent_is_refused(write, tmp_path, token):
+    (tmp_path / "token").write_text(token, "utf-8")
+    (found,) = refused(write(operator={"token_file": "token"}))
+    assert (found.where, "openssl rand" in found.cure) == ("[operator] token_file", True)
+    assert token == "" or token not in str(found)
+
+
+def test_a_token_file_that_is_not_there_is_refused(write):
+    (found,) = refused(write(operator={"token_file": "nowhere"}))
+    assert found.where == "[operator] token_file"
+
+
+@pytest.mark.parametrize("host", ["", "https://a", "a:80", "a b", "*"])
+def test_what_is_no_name_of_a_machine_is_refused(write, host):
+    (found,) = refused(write(operator={"hosts": [host]}))
+    assert found.where == "[operator] hosts"
 
 
 def test_an_away_that_teams_never_shows_is_worth_a_word(write):

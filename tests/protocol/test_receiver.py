@@ -23,6 +23,7 @@ from notice_kit import (
 )
 
 from presencebridge.errors import TryAgain
+from presencebridge.graph import receiver
 from presencebridge.graph.notices import Reject
 from presencebridge.graph.receiver import NoticeReceiver, Watched
 
@@ -141,7 +142,7 @@ async def test_a_key_that_is_nowhere_is_not_looked_for_in_a_circle():
 
 async def test_a_sign_in_that_is_away_costs_the_notification_and_nothing_else():
     desk = Desk()
-    desk.signing.away = True
+    desk.signing.away, desk.signing.found, desk.signing.known = True, desk.signing.known, {}
     desk.receiver.offer(body(change()))
     await desk.work()
     assert desk.told == [(Reject.KEY,)]
@@ -149,6 +150,38 @@ async def test_a_sign_in_that_is_away_costs_the_notification_and_nothing_else():
     desk.receiver.offer(body(change()))
     await desk.work()
     assert desk.told[-1] == (ANN, "Busy/InACall")
+
+
+async def test_a_sign_in_that_hangs_does_not_hold_up_who_is_known():
+    desk = Desk()
+
+    async def hang() -> dict:
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError
+
+    desk.signing.keys = hang
+    desk.receiver.offer(body(change()))
+    await desk.work()
+    assert desk.told == [(ANN, "Busy/InACall")]
+
+
+async def test_what_nobody_thought_of_costs_one_body_and_one_line(monkeypatch):
+    desk = Desk()
+    real = receiver.understand
+
+    def stumble(raw: bytes, *rest: object) -> object:
+        if raw == b"odd":
+            raise ZeroDivisionError
+        return real(raw, *rest)
+
+    monkeypatch.setattr(receiver, "understand", stumble)
+    lines = []
+    monkeypatch.setattr(receiver._log, "exception", lambda *line, **_: lines.append(line))
+    for raw in (b"odd", b"odd", body(change())):
+        desk.receiver.offer(raw)
+    await desk.work()
+    assert desk.told == [(Reject.SHAPE,), (Reject.SHAPE,), (ANN, "Busy/InACall")]
+    assert len(lines) == 1
 
 
 async def test_who_comes_when_too_many_wait_is_sent_away_by_number_and_by_size():

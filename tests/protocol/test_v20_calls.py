@@ -62,6 +62,12 @@ def test_the_list_of_calls_has_an_extension_as_the_first_word():
     assert legs.visible is None
 
 
+def test_who_hands_on_a_call_is_in_it_until_somebody_else_is():
+    calls = [{"Id": 1, "Caller": "0301234567", "Callee": "101 Ann", "Status": "Transferring"}]
+    legs = v20_calls.parse_active_calls(json.dumps({"value": calls}).encode())
+    assert legs.by_extension == {"0301234567": (C,), "101": (C,)}
+
+
 @pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b"\xff", b"[" * 100_000, b'{"value": 1}'])
 def test_an_answer_of_another_form_is_an_error(body):
     for parse in (

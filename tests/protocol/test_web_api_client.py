@@ -205,9 +205,9 @@ async def test_a_bridge_that_can_not_be_reached_may_be_later(fault):
     for ask in (client.legs(), client.status("101")):
         error = await _outcome(ask)
         assert type(error) is TryAgain
-        assert str(error).startswith("the bridge can't be reached: ")
+        assert str(error).startswith("the bridge 3cx-web-API can't be reached: ")
         assert not str(error).endswith(": ")
-        assert "runs at the address" in error.cure
+        assert "[pbx] url" in error.cure
 
 
 async def test_an_answer_that_is_not_text_is_malformed():

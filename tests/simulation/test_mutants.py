@@ -13,8 +13,9 @@ def test_it_is_found(name):
 
 
 @pytest.mark.parametrize(
-    ("seed", "faults"), sorted({(mutant.seed, mutant.faults) for mutant in mutants.MUTANTS.values()})
+    ("seed", "faults", "hours"),
+    sorted({(mutant.seed, mutant.faults, mutant.hours) for mutant in mutants.MUTANTS.values()}),
 )
-def test_without_it_nothing_is_found(seed, faults):
-    outcome = run.play(mutants.morning(seed, faults))
+def test_without_it_nothing_is_found(seed, faults, hours):
+    outcome = run.play(mutants.plan_until(seed, faults, hours))
     assert outcome.is_fair, outcome.violations

@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from presencebridge.config import load
+from presencebridge.config import load, secret
 from presencebridge.errors import BridgeError
 
 _TIMEOUT_S = 10
@@ -179,6 +179,9 @@ def watch(*, config: Path) -> None:
     with _service(config) as service:
         try:
             with service.stream("GET", "/api/events", timeout=None) as answer:
+                if answer.status_code >= 400:
+                    answer.read()
+                    raise _refused(service, answer)
                 print(f"watching {service.base_url}; Ctrl-C ends it", flush=True)
                 event = ""
                 for line in answer.iter_lines():
@@ -200,10 +203,13 @@ def _print_story(story: dict[str, Any]) -> None:
 
 @contextmanager
 def _service(config: Path) -> Iterator[httpx2.Client]:
-    listen = load(config).operator.listen
-    host, _, port = listen.rpartition(":")
+    operator = load(config).operator
+    host, _, port = operator.listen.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - where it listens everywhere
-    with httpx2.Client(base_url=f"http://{host}:{port}", timeout=_TIMEOUT_S, trust_env=False) as client:
+    token = secret("operator-token", operator.token_file)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    address = f"http://{host}:{port}"
+    with httpx2.Client(base_url=address, headers=headers, timeout=_TIMEOUT_S, trust_env=False) as client:
         yield client
 
 
@@ -216,15 +222,21 @@ def _ask(service: httpx2.Client, method: str, path: str, body: object = None) ->
             "    cure: start the service (presencebridge run --config FILE), or name the config it runs with"
         ) from error
     if answer.status_code >= 400:
-        try:
-            said = answer.json()["error"]
-        except (ValueError, KeyError, TypeError):
-            said = _NOT_US.format(address=service.base_url)
-        raise BridgeError(said)
+        raise _refused(service, answer)
     try:
         return answer.json() if answer.content else None
     except ValueError as error:
         raise BridgeError(_NOT_US.format(address=service.base_url)) from error
+
+
+def _refused(service: httpx2.Client, answer: httpx2.Response) -> BridgeError:
+    try:
+        said = str(answer.json()["error"])
+    except (ValueError, KeyError, TypeError):
+        said = _NOT_US.format(address=service.base_url)
+    if answer.status_code == 401:
+        said += "\n    cure: name the config of the running service; a new token counts after a restart"
+    return BridgeError(said)
 
 
 def _local(text: str) -> str:

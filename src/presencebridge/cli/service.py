@@ -1,14 +1,22 @@
 """`run`, `check` and `login`."""
 
 import asyncio
+import contextlib
+import ctypes
+import os
+import resource
 import signal
 import sys
 from pathlib import Path
+from typing import Final
 
 import structlog
 
 from presencebridge.config import Config, advise, load
 from presencebridge.errors import Misconfigured, Problem
+
+_PR_SET_DUMPABLE: Final = 4
+"""https://man7.org/linux/man-pages/man2/pr_set_dumpable.2const.html"""
 
 
 def run(*, config: Path, dry_run: bool = False) -> None:
@@ -24,6 +32,7 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     from presencebridge import log
     from presencebridge.app import Service
 
+    keep_memory_private()
     loaded = load(config)
     log.set_up()
     _advise(loaded)
@@ -47,6 +56,17 @@ def run(*, config: Path, dry_run: bool = False) -> None:
         await service.run(stop, listening)
 
     asyncio.run(serve())
+
+
+def keep_memory_private() -> None:
+    """Secrets are in memory, so it goes into no core dump, and no other process of this account reads it.
+
+    What we write from here on is for this account only.
+    """
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError, AttributeError):  # Linux only; the limit above is everywhere
+        ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def check(*, config: Path) -> int:

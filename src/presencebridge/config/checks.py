@@ -18,13 +18,24 @@ from presencebridge.config.addresses import is_loopback, parse_listen
 from presencebridge.config.draft import Unread
 from presencebridge.config.policy_section import PolicySection, session_pair
 from presencebridge.config.secret_sources import secret
-from presencebridge.config.sections import CLOUDS, NO_PRESENCE, Config, Pbx, PbxBridge, Person, Teams
+from presencebridge.config.sections import (
+    CLOUDS,
+    NO_PRESENCE,
+    Config,
+    Operator,
+    Pbx,
+    PbxBridge,
+    Person,
+    Teams,
+)
 from presencebridge.core.model import AVAILABLE, STATUSES
 from presencebridge.core.policy import AVAILABILITIES, NO_CHANGE, SESSION_PAIRS, canonical_status
 from presencebridge.errors import Problem
 
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _EXTENSION: Final = re.compile(r"[0-9]{1,12}")
+_HOST: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_LEAST_TOKEN: Final = 16
 _WATCHER: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MOST_WATCHED: Final = 650
 """People one account can watch: https://learn.microsoft.com/graph/changenotifications-for-presence"""
@@ -80,6 +91,8 @@ def _matters(config: Config) -> Iterator[Problems]:
     yield _pair_rows(policy)
 
     yield _operator_listen(config)
+    yield _operator_token(config.operator)
+    yield _operator_hosts(config.operator)
     yield _webhook_listen(teams)
     yield _own_port(config)
 
@@ -321,6 +334,37 @@ def _way_back(config: Config) -> Problems:
 
 def _operator_listen(config: Config) -> Problems:
     yield from _listen("[operator] listen", config.operator.listen)
+
+
+def _operator_token(operator: Operator) -> Problems:
+    cure = f"write {_LEAST_TOKEN} or more letters and digits into it, mode 0600: openssl rand -hex 32"
+    try:
+        token = secret("operator-token", operator.token_file)
+    except (OSError, ValueError) as error:
+        yield Problem("[operator] token_file", f"can't be read: {error}", cure)
+        return
+    if token is None:
+        yield from _nobody_else_reaches(operator.listen)
+    elif len(token) < _LEAST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
+        yield Problem("[operator] token_file", "the token is too short, or holds other characters", cure)
+
+
+def _nobody_else_reaches(listen: str) -> Problems:
+    try:
+        host, _ = parse_listen(listen)
+    except ValueError:
+        return  # told already
+    if not is_loopback(host):
+        what = "the page would show everybody's presence to the network, and take orders from it"
+        cure = 'name a token_file, or listen = "127.0.0.1:8080" and a proxy with a password before it'
+        yield Problem("[operator] listen", what, cure)
+
+
+def _operator_hosts(operator: Operator) -> Problems:
+    for host in operator.hosts:
+        if not _HOST.fullmatch(host):
+            cure = 'such as hosts = ["bridge.example.com"], without scheme and port'
+            yield Problem("[operator] hosts", f"{host[:80]!r} is not the name of a machine", cure)
 
 
 def _webhook_listen(teams: Teams) -> Problems:

@@ -112,6 +112,10 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 
 class Operator(msgspec.Struct, frozen=True, kw_only=True):
     listen: str = "127.0.0.1:8080"
+    token_file: Path | None = None
+    """What everybody has to send who asks for more than whether the service is ready."""
+    hosts: tuple[str, ...] = ()
+    """Names under which browsers reach the page, beside that of `listen`: of a proxy, of this machine."""
 
 
 class StateSection(msgspec.Struct, frozen=True, kw_only=True):

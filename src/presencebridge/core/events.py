@@ -39,6 +39,10 @@ class LegsSeen(Event, frozen=True):
     legs: tuple[LegState, ...]
 
 
+class LegsLost(Event, frozen=True):
+    """The calls of this extension can't be seen any more, although 3CX answers."""
+
+
 class PbxLost(Event, frozen=True):
     """The link to 3CX is down: legs and status are unknown from here on."""
 
@@ -88,6 +92,7 @@ AnyEvent = (
     | PresenceSeen
     | StatusSeen
     | LegsSeen
+    | LegsLost
     | PbxLost
     | TeamsFound
     | PresenceWritten

@@ -35,6 +35,7 @@ from presencebridge.core.commands import (
 )
 from presencebridge.core.events import (
     AnyEvent,
+    LegsLost,
     LegsSeen,
     Paused,
     PbxLost,
@@ -226,6 +227,11 @@ def _legs_seen(state: State, e: LegsSeen, now: float, policy: Policy, _say: Say)
     return replace(_pbx_found(state), legs=e.legs, call_since=since)
 
 
+def _legs_lost(state: State, _e: LegsLost, _now: float, _policy: Policy, _say: Say) -> State:
+    """As if the link were down for the calls alone: nothing is renewed, and the lease ends by itself."""
+    return replace(state, legs=None)
+
+
 def _pbx_found(state: State) -> State:
     """3CX answers. If it did not before, what waited for its next try need not wait longer."""
     if state.pbx_up:
@@ -329,6 +335,7 @@ _ON: Final[dict[type, Callable[[State, Any, float, Policy, Say], State]]] = {
     PresenceSeen: _presence_seen,
     StatusSeen: _status_seen,
     LegsSeen: _legs_seen,
+    LegsLost: _legs_lost,
     PbxLost: _pbx_lost,
     TeamsFound: _teams_found,
     Paused: _paused,

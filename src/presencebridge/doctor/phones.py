@@ -39,7 +39,7 @@ async def token(site: Site, http: httpx2.AsyncClient) -> Verdict:
             "--take-token tries it all the same, and costs the service a moment"
         )
     key = secret("pbx-client-secret", pbx.client_secret_file) or ""
-    client = V20Client(http, pbx.client_id, key, pbx.timeout_s, site.outside.clock().now)
+    client = V20Client(http, pbx.client_id, lambda: key, pbx.timeout_s, site.outside.clock().now)
     try:
         await client.token()
     except Refused as error:

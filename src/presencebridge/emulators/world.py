@@ -106,7 +106,7 @@ def load_world(path: Path) -> World:
         world = msgspec.json.decode(text, type=World)
     except msgspec.ValidationError as error:
         raise ValueError(f"{path}: {error}; correct that field (see docs/emulator-graph.md)") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: is no JSON ({error}); write one JSON object, in UTF-8") from error
     if doubled := _doubled(world):
         raise ValueError(f"{path}: {doubled} appears twice; remove one of the two")
@@ -123,7 +123,7 @@ def _doubled(world: World) -> str | None:
         seen: set[str] = set()
         for name in names:
             if name in seen:
-                return f"{kind} {name}"
+                return f"{kind} {name[:80]}"
             seen.add(name)
     return None
 

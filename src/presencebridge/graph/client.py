@@ -10,6 +10,7 @@ import msgspec
 from presencebridge.bounded import read_bounded
 from presencebridge.errors import Refused, TryAgain
 from presencebridge.graph import calls
+from presencebridge.unreachable import WAS_CUT, unreachable
 
 T = TypeVar("T")
 
@@ -141,14 +142,14 @@ class GraphClient:
             content = msgspec.json.encode(call.body)
         try:
             async with asyncio.timeout(_TIMEOUT_S):
-                status, answer_headers, body = await self._send(call, headers, content)
+                try:
+                    status, answer_headers, body = await self._send(call, headers, content)
+                except WAS_CUT:  # everything that we ask Graph for may be asked for twice
+                    status, answer_headers, body = await self._send(call, headers, content)
         except TimeoutError:
             raise TryAgain(f"Graph did not answer within {_TIMEOUT_S:g} s") from None
         except (httpx2.RequestError, httpx2.InvalidURL) as error:
-            raise TryAgain(
-                f"Graph can't be reached: {str(error) or type(error).__name__}",
-                cure="check name resolution, the firewall, the proxy, and [teams] ca_file",
-            ) from error
+            raise unreachable("Graph", error, "[teams] cloud or graph_url", "[teams] ca_file") from error
         return calls.decode(call, status, answer_headers, body)
 
     async def _send(

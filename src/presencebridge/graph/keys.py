@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
@@ -52,9 +53,8 @@ class EncryptionKeys:
         self._now = now
         self._keys: dict[str, EncryptionKey] = {}
         for file in folder.glob("notification-key-*.pem"):
-            with contextlib.suppress(
-                ValueError, TypeError
-            ):  # torn: as good as lost, and a new one takes its place
+            # torn: as good as lost, and a new one takes its place
+            with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
                 key = _load(file)
                 self._keys[key.id] = key
 

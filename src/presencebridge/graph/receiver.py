@@ -2,15 +2,20 @@
 
 import asyncio
 import collections
+import contextlib
 from collections.abc import Callable, Container
 from concurrent.futures import Executor
 from typing import Final, TypeVar
+
+import structlog
 
 from presencebridge.core.model import Presence
 from presencebridge.errors import LinkError
 from presencebridge.graph.keys import EncryptionKeys
 from presencebridge.graph.notices import Reject, Seen, Trust, Understood, understand
 from presencebridge.graph.signing_keys import SigningKeys
+
+_log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -22,6 +27,7 @@ _MOST_AT_WORK: Final = 4
 _MOST_REMEMBERED: Final = 50_000
 """Items remembered against replays: about a day of a company of 1,000."""
 _MOST_TOKENS: Final = 64
+_LOOK_AT_KEYS_EVERY_S: Final = 300.0
 
 
 class Watched:
@@ -53,6 +59,7 @@ class NoticeReceiver:
         self._waiting: collections.deque[bytes] = collections.deque()
         self._bytes_waiting = 0
         self._arrived = asyncio.Event()
+        self._stumbled = False
         self._seen: dict[str, None] = {}
         self._good_tokens: dict[str, float] = {}
         self.on_presence: Callable[[str, Presence], None] = lambda _user, _presence: None
@@ -74,6 +81,7 @@ class NoticeReceiver:
             collections.deque()
         )
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_keys_new(), name="signing keys")
             while True:
                 while self._waiting and len(at_work) < _MOST_AT_WORK:
                     body = self._waiting.popleft()
@@ -85,10 +93,24 @@ class NoticeReceiver:
                 self._arrived.clear()
                 await self._arrived.wait()
 
+    async def _keep_keys_new(self) -> None:
+        """Beside the work, so that a sign-in that hangs does not hold up who is known already."""
+        while True:
+            with contextlib.suppress(LinkError):
+                await self._signing_keys.keys()
+            await asyncio.sleep(_LOOK_AT_KEYS_EVERY_S)
+
     async def _understand(self, body: bytes) -> Understood:
-        understood = await self._try(body)
-        if Reject.KEY in understood.rejects and await self._new_keys():
+        try:
             understood = await self._try(body)
+            if Reject.KEY in understood.rejects and await self._new_keys():
+                understood = await self._try(body)
+        except Exception:  # noqa: BLE001 - it is told
+            # Whatever a stranger thought of and we did not: it costs this body, not the service or the log.
+            if not self._stumbled:
+                _log.exception("notification could not be understood", size=len(body))
+            self._stumbled = True
+            return Understood(rejects=[Reject.SHAPE])
         return understood
 
     async def _new_keys(self) -> bool:
@@ -98,17 +120,13 @@ class NoticeReceiver:
             return False
 
     async def _try(self, body: bytes) -> Understood:
-        try:
-            signing_keys = await self._signing_keys.keys()
-        except LinkError:
-            signing_keys = {}
         trust = Trust(
             self._app,
             self._tenant,
             self._logins,
             self._watched.client_states,
             self._encryption_keys.private_keys(),
-            signing_keys,
+            self._signing_keys.known,
             self._watched.people,
             self._seen,
             self._good_tokens,

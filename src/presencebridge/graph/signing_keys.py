@@ -5,10 +5,13 @@ from typing import Any, Final
 
 import httpx2
 import jwt
+import msgspec
 
 from presencebridge.errors import Malformed, TryAgain
 
 _TIMEOUT_S: Final = 10.0
+"""For all documents together."""
+_LONGEST_ANSWER: Final = 1_000_000
 _OLD_AFTER_S: Final = 24 * 3600.0
 _NOT_SOONER_THAN_S: Final = 60.0
 """A stranger's token with an unknown key makes us look, and this is how often at the most."""
@@ -30,6 +33,11 @@ class SigningKeys:
         self._tried_at = float("-inf")
         self._one_at_a_time = asyncio.Lock()
 
+    @property
+    def known(self) -> dict[str, Any]:
+        """The keys as they were read last; none as long as they never were."""
+        return self._keys
+
     async def keys(self) -> dict[str, Any]:
         """The keys; read again if they are a day old. Raises `LinkError` only where none were ever read."""
         if asyncio.get_running_loop().time() - self._read_at > _OLD_AFTER_S:
@@ -47,15 +55,24 @@ class SigningKeys:
             if now - self._tried_at < _NOT_SOONER_THAN_S:
                 return False
             self._tried_at = now
-            found: dict[str, Any] = {}
-            for document in _DOCUMENTS:
-                where = (await self._json(self._login_url + document)).get("jwks_uri")
-                if not isinstance(where, str) or not self._trusted(where):
-                    raise Malformed("the sign-in's discovery document names no place for its keys")
-                found |= _by_id(await self._json(where))
+            try:
+                async with asyncio.timeout(_TIMEOUT_S):  # notifications wait for it
+                    found = await self._read()
+            except TimeoutError:
+                what = f"the sign-in's public keys can't be read within {_TIMEOUT_S:g} s"
+                raise TryAgain(what) from None
             changed = found.keys() != self._keys.keys()
             self._keys, self._read_at = found, now
             return changed
+
+    async def _read(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for document in _DOCUMENTS:
+            where = (await self._json(self._login_url + document)).get("jwks_uri")
+            if not isinstance(where, str) or not self._trusted(where):
+                raise Malformed("the sign-in's discovery document names no place for its keys")
+            found |= parse_keys(await self._json(where))
+        return found
 
     def _trusted(self, address: str) -> bool:
         try:
@@ -65,11 +82,16 @@ class SigningKeys:
         return theirs.scheme == "https" or (theirs.scheme == ours.scheme and theirs.host == ours.host)
 
     async def _json(self, address: str) -> dict[str, Any]:
+        text = bytearray()
         try:
-            async with asyncio.timeout(_TIMEOUT_S):
-                response = await self._http.get(address)
-            found = response.raise_for_status().json()
-        except (TimeoutError, httpx2.HTTPError, ValueError) as error:
+            async with self._http.stream("GET", address) as response:
+                response.raise_for_status()
+                async for chunk in response.aiter_bytes():
+                    text += chunk
+                    if len(text) > _LONGEST_ANSWER:
+                        raise Malformed("the sign-in's public keys have no end")
+            found = msgspec.json.decode(text)
+        except (httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise TryAgain(
                 f"the sign-in's public keys can't be read: {str(error) or type(error).__name__}"
             ) from error
@@ -78,9 +100,17 @@ class SigningKeys:
         return found
 
 
-def _by_id(document: dict[str, Any]) -> dict[str, Any]:
-    try:
-        keys = jwt.PyJWKSet.from_dict(document).keys
-    except jwt.PyJWTError as error:
-        raise Malformed(f"the sign-in's public keys are not what they should be: {error}") from error
-    return {key.key_id: key.key for key in keys if key.key_id and key.key_type == "RSA"}
+def parse_keys(document: dict[str, Any]) -> dict[str, Any]:
+    """The RSA keys of a JWKS by their ids; an odd one costs nobody else. Raises `Malformed` for none."""
+    listed = document.get("keys")
+    found = {}
+    for one in listed if isinstance(listed, list) else ():
+        try:
+            key = jwt.PyJWK.from_dict(one)
+        except Exception:  # noqa: BLE001, S112 - PyJWT takes for granted what a key looks like
+            continue
+        if isinstance(key.key_id, str) and key.key_id and key.key_type == "RSA":
+            found[key.key_id] = key.key
+    if not found:
+        raise Malformed("the sign-in's public keys are not what they should be")
+    return found

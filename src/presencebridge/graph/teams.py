@@ -115,6 +115,6 @@ def _by_name(names: Sequence[str], users: Sequence[wire.User]) -> dict[str, wire
 def _readable(items: Sequence[msgspec.Raw], kind: type[T]) -> list[T]:
     found = []
     for item in items:
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             found.append(msgspec.json.decode(item, type=kind))
     return found

@@ -247,7 +247,7 @@ class Watcher:
     def _load(self) -> Held | None:
         try:
             held = msgspec.json.decode(self._file.read_bytes(), type=Held)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         self._watched.client_states[held.id] = held.client_state
         return held

@@ -21,14 +21,14 @@ class _Changes(Protocol):
 class StatusWays:
     """Reads statuses in one way, and sets them by the first way that 3CX really carries out.
 
-    The way that worked last is tried first from then on. `on_way` is called when a change was accepted and
-    ignored (True) or carried out (False), with the name of the way.
+    The way that worked last is tried first from then on. `on_change` is called with False when a change was
+    accepted by every way that could be reached and carried out by none, and with True when one did.
     """
 
     def __init__(self, reads: _Statuses, ways: Mapping[str, _Changes]) -> None:
         self._reads = reads
         self._ways = dict(ways)
-        self.on_way: Callable[[str, bool], None] = lambda _name, _ignored: None
+        self.on_change: Callable[[bool], None] = lambda _worked: None
 
     async def all_statuses(self) -> dict[str, str]:
         """Raises `LinkError`."""
@@ -49,13 +49,15 @@ class StatusWays:
                 failed = failed or error
                 continue
             was_ignored = change.wrote and change.after == change.before
-            if change.wrote:
-                self.on_way(name, was_ignored)
             if not was_ignored:
+                if change.wrote:
+                    self.on_change(True)
                 self._first(name)
                 return change
             metrics.STATUS_IGNORED.labels(name).inc()
             ignored = change
+        if ignored is not None:
+            self.on_change(False)
         if failed is not None:
             raise failed
         assert ignored is not None  # noqa: S101 - there is at least one way, and it failed or was ignored

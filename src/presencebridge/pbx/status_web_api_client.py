@@ -8,6 +8,7 @@ from presencebridge.bounded import read_bounded
 from presencebridge.errors import TryAgain
 from presencebridge.pbx import status_web_api
 from presencebridge.pbx.answers import StatusChange
+from presencebridge.unreachable import unreachable
 
 _LONGEST_ANSWER = 100_000
 
@@ -37,9 +38,8 @@ class StatusWebApiClient:
         except TimeoutError:
             raise TryAgain(f"the bridge for statuses did not answer within {self._timeout_s:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise TryAgain(
-                f"the bridge for statuses can't be reached: {str(error) or type(error).__name__}",
-                cure="check that 3CXStatusWebApi runs at the address in [pbx.bridge] url",
+            raise unreachable(
+                "the bridge 3CXStatusWebApi", error, "[pbx.bridge] url", "[pbx.bridge] ca_file"
             ) from error
         if response.status_code != 200:
             raise status_web_api.error(response.status_code)

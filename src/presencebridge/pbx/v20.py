@@ -29,6 +29,9 @@ PAGE: Final = 100
 _MINUTES_UP_TO: Final = 600
 """`expires_in` is in minutes before 20.0.9 and in seconds since (xapi-tutorial, commit 1c6947c)."""
 
+_LEAST_LIFE_S: Final = 10.0
+"""Whatever 3CX says of a token's life: each new one kills the one before it."""
+
 _ALIASES: Final = {
     "dnd": OUT_OF_OFFICE,
     "do not disturb": OUT_OF_OFFICE,
@@ -146,12 +149,14 @@ def parse_token(body: bytes) -> tuple[str, float]:
     The token's own times are believed before `expires_in`, whose unit depends on the version.
     """
     token = decode(body, _Token, "the token endpoint")
+    if not (token.access_token.isascii() and token.access_token.isprintable() and token.access_token):
+        raise Malformed("3CX's answer to the token endpoint holds a token that no header can carry")
     claims = _claims(token.access_token)
     begin = claims.nbf if claims.nbf is not None else claims.iat
     if claims.exp is not None and begin is not None and claims.exp > begin:
-        return token.access_token, claims.exp - begin
+        return token.access_token, max(claims.exp - begin, _LEAST_LIFE_S)
     seconds = token.expires_in * 60 if token.expires_in <= _MINUTES_UP_TO else token.expires_in
-    return token.access_token, seconds
+    return token.access_token, max(seconds, _LEAST_LIFE_S)
 
 
 def _claims(token: str) -> _Claims:
@@ -161,7 +166,7 @@ def _claims(token: str) -> _Claims:
     try:
         text = base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4))
         return msgspec.json.decode(text, type=_Claims)
-    except (binascii.Error, ValueError, msgspec.DecodeError):
+    except (binascii.Error, ValueError, msgspec.DecodeError, RecursionError):
         return _Claims()
 
 

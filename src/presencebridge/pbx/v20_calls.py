@@ -21,6 +21,7 @@ SOCKET_PATH: Final = "/callcontrol/ws"
 ACTIVE_CALLS_PATH: Final = "/xapi/v1/ActiveCalls?$select=Caller,Callee,Status"
 
 _UPSERT, _REMOVE = 0, 1
+_LONGEST_NUMBER: Final = 20
 
 
 class _Participant(msgspec.Struct, frozen=True):
@@ -108,9 +109,10 @@ _LEGS_OF_CALL: Final[Mapping[str, tuple[LegState, LegState]]] = {
     "routing": _REACHING,
     "ringing": _REACHING,
     "dialing": _REACHING,
-    "transferring": _REACHING,
+    "transferring": _TALKING,
 }
-"""What the caller and the callee of a call are at. Talking, Routing and Transferring are attested."""
+"""What the caller and the callee of a call are at. Talking, Routing and Transferring are attested. A call
+that is transferred was answered before: whoever is named in it talks until somebody else is."""
 
 
 def _number(text: str | None) -> str:
@@ -144,7 +146,9 @@ def parse_event(message: str | bytes) -> Event:
     """Raises `Malformed` for what is no event."""
     got = decode(message, _Message, SOCKET_PATH)
     match [unquote(part) for part in (got.event.entity or "").split("/") if part]:
-        case ["callcontrol", dn, "participants", number] if number.isdecimal():
+        case ["callcontrol", dn, "participants", number] if (
+            number.isdecimal() and len(number) < _LONGEST_NUMBER
+        ):
             if got.event.event_type == _UPSERT:
                 return Event(got.sequence, Told.CHANGED, dn, int(number))
             if got.event.event_type == _REMOVE:

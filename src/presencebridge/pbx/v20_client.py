@@ -7,14 +7,17 @@ from typing import Any, Final
 import httpx2
 
 from presencebridge.bounded import read_bounded
-from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain
+from presencebridge.errors import Gone, Malformed, Refused, TryAgain
 from presencebridge.pbx import v20
 from presencebridge.pbx.answers import PbxUser
+from presencebridge.unreachable import WAS_CUT, unreachable
 
 _RENEW_AT: Final = 0.8
 """Share of a token's life after which a new one is fetched."""
 _REFUSED_AGAIN_S: Final = 10.0
 """A token that is refused so soon after another one was: a third would fare no better."""
+_FIRST_REFUSAL_S, _LONGEST_REFUSAL_S = 5.0, 300.0
+"""Between two sign-ins that 3CX refuses with the same key."""
 _LONGEST_ANSWER: Final = 16_000_000
 _MOST_AT_A_TIME: Final = 6
 _MOST_PAGES: Final = 500
@@ -27,16 +30,22 @@ class V20Client:
         self,
         http: httpx2.AsyncClient,
         client_id: str,
-        secret: str,
+        key: Callable[[], str],
         timeout_s: float,
         now: Callable[[], float],
     ) -> None:
         self._http = http
-        self._form = v20.token_form(client_id, secret)
+        self._client_id = client_id
+        self._key = key
+        """Read for each sign-in, so that a corrected one is used."""
         self._timeout_s = timeout_s
         self._now = now
         self._token = ""
         self._refused_at = float("-inf")
+        self._sign_in_refused: tuple[str, Refused] | None = None
+        """The key that 3CX did not take, and what it said."""
+        self._sign_in_again_at = float("-inf")
+        self._refusals = 0
         self._renew_at = 0.0
         self._one_at_a_time = asyncio.Lock()
         self._free = asyncio.Semaphore(_MOST_AT_A_TIME)
@@ -60,13 +69,30 @@ class V20Client:
             may_be_dead = asked_at >= self._refused_at + _REFUSED_AGAIN_S
             is_dead = bool(refused) and self._token == refused and may_be_dead
             if not self._token or is_dead or asked_at >= self._renew_at:
-                self._token, life = v20.parse_token(await self._send("POST", v20.TOKEN_PATH, "", self._form))
+                self._token, life = await self._sign_in()
                 self._renew_at = asked_at + life * _RENEW_AT
                 if is_dead:
                     self._refused_at = asked_at
                 self._replaced.set()
                 self._replaced = asyncio.Event()
             return self._token
+
+    async def _sign_in(self) -> tuple[str, float]:
+        """A new token and its life. A key that 3CX refused is tried again ever later, lest it bars us."""
+        key = self._key()
+        is_same = self._sign_in_refused is not None and self._sign_in_refused[0] == key
+        if self._sign_in_refused and is_same and self._now() < self._sign_in_again_at:
+            raise self._sign_in_refused[1]
+        form = v20.token_form(self._client_id, key)
+        try:
+            found = v20.parse_token(await self._send("POST", v20.TOKEN_PATH, "", form))
+        except Refused as error:
+            rest = min(_FIRST_REFUSAL_S * 2.0**self._refusals, _LONGEST_REFUSAL_S)
+            self._sign_in_refused, self._sign_in_again_at = (key, error), self._now() + rest
+            self._refusals += 1
+            raise
+        self._sign_in_refused, self._refusals = None, 0
+        return found
 
     async def replaced(self, token: str) -> None:
         """Wait until another token has taken the place of this one, or this one has had its time."""
@@ -101,20 +127,21 @@ class V20Client:
         content: dict[str, Any] = {} if body is None else ({"json": body} if token else {"data": body})
         try:
             async with asyncio.timeout(self._timeout_s):
-                async with self._http.stream(method, path, headers=headers, **content) as response:
-                    answer = await read_bounded(response, _LONGEST_ANSWER, f"3CX's answer to {what}")
+                try:
+                    status, answer = await self._once(method, path, headers, content)
+                except WAS_CUT:  # everything that we ask 3CX for may be asked for twice
+                    status, answer = await self._once(method, path, headers, content)
         except TimeoutError:
             raise TryAgain(f"3CX did not answer {what} within {self._timeout_s:g} s") from None
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise unreachable(error) from error
-        if not 200 <= response.status_code < 300:
-            raise v20.error(method, what, response.status_code, answer)
+            raise unreachable("3CX", error, "[pbx] url", "[pbx] ca_file") from error
+        if not 200 <= status < 300:
+            raise v20.error(method, what, status, answer)
         return answer
 
-
-def unreachable(error: Exception) -> LinkError:
-    """3CX can't be connected to."""
-    return TryAgain(
-        f"3CX can't be reached: {str(error) or type(error).__name__}",
-        cure="check [pbx] url, name resolution, the firewall, and [pbx] ca_file",
-    )
+    async def _once(
+        self, method: str, path: str, headers: dict[str, str], content: dict[str, Any]
+    ) -> tuple[int, bytes]:
+        async with self._http.stream(method, path, headers=headers, **content) as response:
+            what = f"3CX's answer to {path.partition('?')[0]}"
+            return response.status_code, await read_bounded(response, _LONGEST_ANSWER, what)

@@ -5,6 +5,7 @@ an event names it, and everything is read after each connect, after a gap, and a
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -21,7 +22,7 @@ _log = structlog.get_logger()
 
 _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 30.0
-_REFUSED_AGAIN_S: Final = 600.0
+_REFUSED_AGAIN_S: Final = 60.0
 """A right that is missing may be given some day."""
 
 _RIGHT, _SOCKET = "call control", "websocket"
@@ -66,6 +67,8 @@ class V20Calls:
         self._due: dict[str, None] = {}
         self._has_due = asyncio.Event()
         self._found_silent = asyncio.Event()
+        self._is_away = False
+        self._is_back = asyncio.Event()
         self.is_live = False
         """Whether changes are told as they happen."""
         self.on_legs: Callable[[str, tuple[LegState, ...]], None] = lambda _extension, _legs: None
@@ -81,13 +84,17 @@ class V20Calls:
             mark = self._picture.mark()
             try:
                 found = v20_calls.parse_call_control(await self._client.ask("GET", v20_calls.CALLS_PATH))
-            except (Refused, Gone) as error:
-                if not _is_withheld(error):
+            except LinkError as error:
+                self._is_away = not _is_withheld(error)
+                if self._is_away:
                     raise
                 self._call_control_withheld(error)
             else:
                 if self.is_live and self._picture.is_silent():
                     self._found_silent.set()
+                if self._is_away:
+                    self._is_away = False
+                    self._is_back.set()
                 self._picture.whole(found, mark)
                 self.on_note(_RIGHT, "", "")
                 return self._picture.legs()
@@ -118,7 +125,14 @@ class V20Calls:
                     if isinstance(error, LinkError) and _is_withheld(error):
                         await asyncio.sleep(_REFUSED_AGAIN_S)
                         continue
-                await asyncio.sleep(min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S))
+                await self._rest(min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S))
+
+    async def _rest(self, seconds: float) -> None:
+        """Until the next try; a 3CX that is back is tried at once."""
+        self._is_back.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._is_back.wait()
 
     # The socket
 

@@ -11,6 +11,7 @@ from presencebridge.bounded import read_bounded
 from presencebridge.errors import Malformed, TryAgain
 from presencebridge.pbx import web_api
 from presencebridge.pbx.answers import Legs, StatusChange
+from presencebridge.unreachable import unreachable
 
 _PATIENCE_S: Final = 0.5
 """After this long a request that holds the lane is overtaken: most likely it will never be answered."""
@@ -28,9 +29,11 @@ class WebApiClient:
     waits outside of the lane from then on, until it is answered again.
     """
 
-    def __init__(self, http: httpx2.AsyncClient, timeout_s: float) -> None:
+    def __init__(self, http: httpx2.AsyncClient, timeout_s: float, section: str = "[pbx]") -> None:
         self._http = http
         self._timeout_s = timeout_s
+        self._section = section
+        """Where the config names this bridge."""
         self._lane = asyncio.Lock()
         self._suspects: set[str] = set()
 
@@ -73,10 +76,8 @@ class WebApiClient:
                 cure=f"check that extension {extension} exists on the PBX and has all five status profiles",
             ) from None
         except httpx2.RequestError as error:
-            raise TryAgain(
-                f"the bridge can't be reached: {str(error) or type(error).__name__}",
-                cure="check that 3cx-web-API runs at the address in [pbx] url (with https: ca_file too)",
-            ) from error
+            url, ca_file = f"{self._section} url", f"{self._section} ca_file"
+            raise unreachable("the bridge 3cx-web-API", error, url, ca_file) from error
         if extension is not None:
             self._suspects.discard(extension)
         return body

@@ -9,8 +9,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from presencebridge.pbx import v20
 from presencebridge.pbx.v20_calls import SOCKET_PATH
-from presencebridge.pbx.v20_client import unreachable
 from presencebridge.pbx.v20_feed import Dial, Socket, SocketEnded
+from presencebridge.unreachable import unreachable
 
 _LONGEST_MESSAGE: Final = 1_000_000
 _PING_EVERY_S: Final = 20.0
@@ -41,7 +41,7 @@ def websocket_dial(url: str, tls: ssl.SSLContext, timeout_s: float, *, use_proxy
         except InvalidStatus as error:
             raise v20.error("GET", SOCKET_PATH, error.response.status_code, b"") from error
         except (OSError, TimeoutError, WebSocketException) as error:
-            raise unreachable(error) from error
+            raise unreachable("3CX", error, "[pbx] url", "[pbx] ca_file") from error
         return _WebSocket(connection)
 
     return dial

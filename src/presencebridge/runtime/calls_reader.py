@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from presencebridge import metrics
-from presencebridge.core.events import AnyEvent, LegsSeen, PbxLost
+from presencebridge.core.events import AnyEvent, LegsLost, LegsSeen, PbxLost
 from presencebridge.core.model import LegState
 from presencebridge.errors import LinkError
 from presencebridge.runtime.links import Link
@@ -101,6 +101,8 @@ class CallsReader:
         member.trouble("3cx calls", trouble)
         if not trouble:
             self._tell(member, legs.by_extension.get(key, ()))
+        elif self._told.pop(key, None):
+            self.on_seen(member, LegsLost())
 
     def _fed(self, extension: str, legs: tuple[LegState, ...]) -> None:
         if extension in self._people and self.is_up.is_set():

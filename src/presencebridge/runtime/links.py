@@ -51,11 +51,14 @@ class Link:
     def note(self, about: str, what: str, cure: str = "") -> None:
         """Something about the link does not work although it is up; an empty text when it works again."""
         if what:
+            if about not in self._notes:
+                _log.warning("link", link=self.report.name, about=about, reason=what, cure=cure)
             self._notes[about] = (what, cure)
         elif about not in self._notes:
             return
         else:
             del self._notes[about]
+            _log.info("link", link=self.report.name, about=about, reason="well again")
         if self.is_up:
             self.connected()
 

@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import msgspec
+import structlog
 
 from presencebridge.core.policy import Policy
+
+_log = structlog.get_logger()
 
 
 class Member(msgspec.Struct):
@@ -23,9 +26,11 @@ class Member(msgspec.Struct):
     def trouble(self, side: str, what: str) -> None:
         """Note what is wrong on a side; an empty text when nothing is any more."""
         if what:
+            if side not in self.troubles:
+                _log.warning("person in trouble", person=self.key, side=side, reason=what)
             self.troubles[side] = what
-        else:
-            self.troubles.pop(side, None)
+        elif self.troubles.pop(side, None):
+            _log.info("person out of trouble", person=self.key, side=side)
 
 
 class People:

@@ -33,6 +33,7 @@ class StatusReader:
         self._statuses = statuses
         self._link = link
         self._clock = clock
+        self._calls = calls
         self._is_up = calls.is_up
         calls.on_lost = self._lost
         self._every_s = every_s
@@ -65,6 +66,7 @@ class StatusReader:
                     left = await self._read_together()
                 except LinkError as error:
                     self._link.note("statuses", f"statuses can't be read: {error}", error.cure)
+                    self._calls.want()  # which tells whether it is the link
                     await self._pause(_AGAIN_S)
                     continue
                 self._link.note("statuses", "")

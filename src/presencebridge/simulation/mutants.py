@@ -3,6 +3,7 @@
 Each is a patch at run time, undone afterwards. Nothing but the tests uses this.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -37,18 +38,18 @@ class Mutant(msgspec.Struct, frozen=True):
     patch: Callable[[], Patch]
     seed: int
     faults: Faults = "none"
+    hours: float = 4.0
+    """How much of the seed's day it takes."""
 
     def plan(self) -> Plan:
-        """The morning of that seed: it is long enough."""
-        return morning(self.seed, self.faults)
+        return plan_until(self.seed, self.faults, self.hours)
 
 
-def morning(seed: int, faults: Faults) -> Plan:
-    """The first half of a seed's first day."""
-    whole = plan_of(seed, 1, faults)
-    noon = whole.rests[0]
-    deeds = tuple(deed for deed in whole.deeds if deed.at < noon)
-    return replace(whole, deeds=deeds, rests=(noon,), ends=noon)
+def plan_until(seed: int, faults: Faults, hours: float) -> Plan:
+    """The first so many hours of a seed's first day."""
+    whole, end = plan_of(seed, 1, faults), hours * 3600
+    deeds = tuple(deed for deed in whole.deeds if deed.at < end)
+    return replace(whole, deeds=deeds, rests=tuple(rest for rest in whole.rests if rest <= end), ends=end)
 
 
 # A mock would write down every call, so these are plain functions.
@@ -130,10 +131,11 @@ def _never_subscribed_again() -> Iterator[None]:
     real = subscriptions.plan
 
     def plan(held: Any, wanted: Any, now: float) -> Action:
-        return Action.NOTHING if held is not None and held.renewed_at else real(held, wanted, now)
+        return real(held, wanted, now) if held is None else Action.NOTHING
 
     with (
         mock.patch.object(watcher, "plan", plan),
+        mock.patch.object(watcher, "next_look", lambda _, now: now + 300),
         mock.patch.object(watcher.Watcher, "suspect", lambda _: None),  # noqa: PT008
     ):
         yield
@@ -194,6 +196,48 @@ def _hold_is_no_call() -> Patch:
     return mock.patch.object(Policy, "counts", lambda _self, leg: leg in {"Dialing", "Connected"})
 
 
+def _call_never_ends() -> Patch:
+    """Rule 4 is forgotten."""
+    real = machine._legs_seen  # noqa: SLF001
+
+    def legs_seen(state: State, event: events.LegsSeen, *rest: Any) -> State:
+        return real(state, event, *rest) if event.legs else state
+
+    return mock.patch.dict(machine._ON, {events.LegsSeen: legs_seen})  # noqa: SLF001
+
+
+def _away_of_others_freed() -> Patch:
+    real = Policy.freeable
+
+    def freeable(self: Policy) -> tuple[str, ...]:
+        return real(replace(self, manual_wins=False))
+
+    return mock.patch.object(Policy, "freeable", freeable)
+
+
+def _told_of_the_wrong_person() -> Patch:
+    real = hub.Hub.seen
+
+    def seen(self: hub.Hub, member: Any, event: Any) -> None:
+        others = [one for one in self._people if one is not member]
+        wrong = isinstance(event, events.PresenceSeen) and others and event.presence.activity == "InACall"
+        real(self, others[0] if wrong else member, event)
+
+    return mock.patch.object(hub.Hub, "seen", seen)
+
+
+def _one_waits_for_all() -> Patch:
+    """One mailbox for everybody."""
+    real, lock = hub.Hub._write_status, asyncio.Lock()  # noqa: SLF001
+
+    async def write(self: hub.Hub, *args: Any) -> None:
+        async with lock:
+            await real(self, *args)
+            await asyncio.sleep(240)
+
+    return mock.patch.object(hub.Hub, "_write_status", write)
+
+
 MUTANTS: Final = {
     "echo ignored": Mutant("our own session counts as the person's", _echo_ignored, 3),
     "lease not renewed": Mutant("the session is not renewed", _lease_not_renewed, 3),
@@ -204,12 +248,16 @@ MUTANTS: Final = {
     "paused is written to": Mutant("a pause stops nothing", _paused_is_written_to, 3),
     "excluded is served": Mutant("who is excluded is served", _excluded_is_served, 4),
     "never subscribed again": Mutant(
-        "a subscription is made once, and its silence not noticed", _never_subscribed_again, 3
+        "a subscription is made once, and its silence not noticed", _never_subscribed_again, 11
     ),
     "never reconciled": Mutant("what no notification told is never read", _never_reconciled, 27, "all"),
     "written blindly": Mutant("the status is not read before it is written", _written_blindly, 3),
-    "forgets at restart": Mutant("the store is not read", _forgets_at_restart, 0, "all"),
+    "forgets at restart": Mutant("the store is not read", _forgets_at_restart, 2, "all", 8.0),
     "gives up": Mutant("a write that failed is not tried again", _gives_up, 3, "all"),
+    "call never ends": Mutant("the end of the last call is not seen", _call_never_ends, 3),
+    "Away of others freed": Mutant("manual_wins is not heeded", _away_of_others_freed, 3),
+    "wrong person": Mutant("a call in Teams is somebody else's", _told_of_the_wrong_person, 3),
+    "one waits for all": Mutant("a write holds up everybody's", _one_waits_for_all, 3),
     "ringing counts": Mutant("a ringing phone is a call", _ringing_counts, 3),
     "hold is no call": Mutant("a call on hold is none", _hold_is_no_call, 3),
 }

@@ -13,10 +13,10 @@ from presencebridge.adapters import Listening, Outside
 from presencebridge.config import Config, Pbx
 from presencebridge.errors import Refused, TryAgain
 from presencebridge.pbx import v20
-from presencebridge.pbx.v20_client import unreachable
 from presencebridge.pbx.v20_feed import Dial, Socket, SocketEnded
 from presencebridge.runtime.ports import Clock, Store
 from presencebridge.simulation.virtual_loop import InlineWorkers
+from presencebridge.unreachable import unreachable
 
 if TYPE_CHECKING:
     from presencebridge.simulation.life import Life
@@ -169,7 +169,7 @@ async def dial(life: "Life", token: str) -> Socket:
             office.tasks.spawn(office.phones.app(scope, socket.inbox.get, socket.outbox.put))
             first = await socket.outbox.get()
     except (TimeoutError, httpx2.RequestError) as error:
-        raise unreachable(error) from error
+        raise unreachable("3CX", error, "[pbx] url", "[pbx] ca_file") from error
     if first["type"] != "websocket.accept":
         raise v20.error("GET", path, first.get("status", 503), b"")
     return socket

@@ -36,15 +36,27 @@ class Kind(msgspec.Struct, frozen=True):
 async def play(office: Office, trouble: Trouble) -> None:
     """Break it, and mend it when its time has come."""
     kind = KINDS[trouble.kind]
+    begun = office.time()
     office.broken += 1
     office.count(f"trouble: {trouble.kind}")
     if kind.link != "service":  # its deaths are told by who plays them, and knows when it was back
-        office.tell_trouble(office.time(), trouble.until, kind.link, kind.what, trouble.person)
+        office.tell_trouble(
+            office.time(), max(trouble.until, office.time()), kind.link, kind.what, trouble.person
+        )
     try:
         await kind.play(office, trouble)
     finally:
         office.broken -= 1
         office.changed_at = office.time()
+        if trouble.kind in _UNDELIVERED and office.plan.site.delivery == "webhook":
+            again = office.time() + min(office.time() - begun, _LONGEST_BACKOFF_S) + 30.0
+            what = "Graph sends again what it could not deliver"
+            office.tell_trouble(office.time(), again, "notifications", what)
+
+
+async def _over(office: Office, trouble: Trouble) -> None:
+    """A trouble that began late, since the machine slept, is over when it should be all the same."""
+    await asyncio.sleep(max(0.0, trouble.until - office.time()))
 
 
 # While something is so ----------------------------------------------------------------------------
@@ -55,7 +67,7 @@ _Broken = Callable[[Office, Trouble], contextlib.AbstractContextManager[None]]
 def _while(broken: _Broken) -> Callable[[Office, Trouble], Awaitable[None]]:
     async def played(office: Office, trouble: Trouble) -> None:
         with broken(office, trouble):
-            await asyncio.sleep(trouble.lasts)
+            await _over(office, trouble)
 
     return played
 
@@ -158,7 +170,7 @@ async def _watcher_signed_out(office: Office, trouble: Trouble) -> None:
         office.signed_out.add(name)
         office.graph.revoke(office.watcher_account(name))
     office.revoke_graph_tokens()
-    await asyncio.sleep(trouble.lasts)
+    await _over(office, trouble)
     office.signed_out.clear()
 
 
@@ -167,7 +179,7 @@ async def _pbx_restarted(office: Office, trouble: Trouble) -> None:
     office.pbx_line.faults.append(fault)
     office.phones.restart()
     office.tell_legs()
-    await asyncio.sleep(trouble.lasts)
+    await _over(office, trouble)
     office.pbx_line.faults.remove(fault)
 
 
@@ -421,6 +433,9 @@ KINDS: Final[dict[str, Kind]] = {
 }
 SWIZZLED: Final = ("teams cut", "3cx cut", "webhook cut")
 """The links that are cut one by one and restored in random order."""
+_UNDELIVERED: Final = frozenset({"webhook cut", "killed", "restarted"})
+"""After these, notifications of their time come late: Graph waits twice as long each time."""
+_LONGEST_BACKOFF_S: Final = 1800.0
 _ALONE: Final = frozenset({"killed", "restarted", "slept"})
 _PARTS: Final = (1.0, 1.0, 0.5, 0.2)
 

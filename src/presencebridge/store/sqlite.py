@@ -97,7 +97,7 @@ class SqliteStore:
         states = {}
         try:
             for key, blob in self._connection.execute("SELECT key, state FROM person"):
-                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     states[key] = decode(blob)
         except sqlite3.Error as error:
             raise StoreError(f"{self._path} can't be read: {error}") from error

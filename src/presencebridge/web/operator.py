@@ -1,7 +1,8 @@
 """The operator's listener: page, API, health and metrics. On loopback unless the config says otherwise."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable, Collection
 from importlib import resources
 from typing import Any, Final, Protocol
 
@@ -10,9 +11,7 @@ import msgspec
 from prometheus_client import generate_latest
 from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -20,18 +19,12 @@ from starlette.types import ASGIApp
 from presencebridge import metrics
 from presencebridge.runtime.journal import Journal
 from presencebridge.web import views
+from presencebridge.web.guard import IS_TRUSTED, Guard
 
 _PING_S: Final = 15
 _AT_MOST_EVERY_S: Final = 0.25
+_LONGEST_ORDER: Final = 10_000
 _LONGEST_PAUSE_S: Final = 10 * 366 * 86400.0
-
-_HEADERS: Final = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 
 class Site(Protocol):
@@ -49,8 +42,10 @@ class Site(Protocol):
     def alive(self) -> bool: ...
 
 
-def operator_app(site: Site, hosts: list[str]) -> ASGIApp:
-    """The application. `hosts` are the names under which it may be addressed (against DNS rebinding)."""
+def operator_app(
+    site: Site, hosts: Collection[str], token: str = "", now: Callable[[], float] = time.monotonic
+) -> ASGIApp:
+    """The application, behind its guard: `hosts` and `token` are what that goes by."""
     pages = _Pages(site)
     routes = [
         Route("/", pages.page),
@@ -67,9 +62,7 @@ def operator_app(site: Site, hosts: list[str]) -> ASGIApp:
         Route("/api/refresh", pages.refresh, methods=["POST"]),
         Route("/api/events", pages.events),
     ]
-    return Starlette(
-        routes=routes, middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False)]
-    )
+    return Guard(Starlette(routes=routes), hosts, token, now)
 
 
 class _Pages:
@@ -93,14 +86,16 @@ class _Pages:
         found = self._static.get(request.path_params["name"])
         if found is None:
             return Response(status_code=404)
-        return Response(found[0], media_type=found[1], headers=_HEADERS)
+        return Response(found[0], media_type=found[1])
 
     async def livez(self, _request: Request) -> Response:
         alive = self._site.alive
         return PlainTextResponse("ok\n" if alive else "no progress\n", 200 if alive else 503)
 
-    async def readyz(self, _request: Request) -> Response:
+    async def readyz(self, request: Request) -> Response:
         overview = self._site.overview()
+        if not request.scope[IS_TRUSTED]:
+            return PlainTextResponse(*(("ready\n", 200) if overview.ready else ("not ready\n", 503)))
         lines = [
             f"{link.name}: {link.state}" + (f": {link.reason}" if link.reason else "")
             for link in overview.links
@@ -131,7 +126,7 @@ class _Pages:
         if body is None:
             return _json({"error": 'send a JSON object, such as {} or {"seconds": 3600}'}, 400)
         seconds = body.get("seconds")
-        if seconds is not None and not (isinstance(seconds, int | float) and 0 < seconds <= _LONGEST_PAUSE_S):
+        if seconds is not None and not (_is_number(seconds) and 0 < seconds <= _LONGEST_PAUSE_S):
             return _json({"error": "seconds has to be a number above 0, and ten years at the most"}, 400)
         return _done(self._site.pause(request.path_params["person"], seconds))
 
@@ -165,27 +160,31 @@ class _Pages:
     def _html(self, template: str) -> Response:
         overview, matching = self._site.overview(), views.page_of(self._site.matching())
         html = self._templates.get_template(template).render(overview=overview, matching=matching)
-        return Response(html, media_type="text/html", headers=_HEADERS)
+        return Response(html, media_type="text/html")
 
 
 async def _order(request: Request) -> dict[str, Any] | None:
     """The body of an order. Only JSON counts: another site's page can't send that to us."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         return None
+    text = bytearray()
     try:
-        body = msgspec.json.decode(await request.body())
-    except msgspec.DecodeError:
+        async for part in request.stream():
+            text += part
+            if len(text) > _LONGEST_ORDER:
+                return None
+        body = msgspec.json.decode(text)
+    except (ClientDisconnect, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return body if isinstance(body, dict) else None
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _json(value: object, status: int = 200) -> Response:
-    return Response(
-        msgspec.json.encode(value),
-        status,
-        media_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )
+    return Response(msgspec.json.encode(value), status, media_type="application/json")
 
 
 def _done(found: bool) -> Response:

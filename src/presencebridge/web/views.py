@@ -159,7 +159,7 @@ def person(member: Member, state: State, *, links_up: bool) -> PersonView:
         teams=_pair(state.shown),
         status=state.status,
         legs=None if state.legs is None else [leg.value for leg in state.legs],
-        in_call=state.call_since is not None,
+        in_call=state.legs is not None and state.call_since is not None,
         teams_claim=Claim(str(teams.pair), clock(teams.since), clock(teams.until), _pair(teams.before))
         if teams
         else None,

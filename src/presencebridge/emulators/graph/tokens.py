@@ -88,6 +88,12 @@ class Tokens:
             return None
         return unauthenticated("Lifetime validation failed, the token is expired.")
 
+    def revoke_all(self) -> int:
+        """No token holds any more, as after a revocation of the sign-in sessions."""
+        count = len(self._live)
+        self._live.clear()
+        return count
+
     def _issue(self, claims: dict[str, Any], user: User | None, granted: frozenset[str]) -> str:
         # Graph's own tokens are of version 1.0: `appid`, and an issuer at sts.windows.net.
         tenant, app_id = self._world.tenant_id, self._world.client_id

@@ -12,7 +12,7 @@ Entity = dict[str, Any]
 Expression = Callable[[Entity], Any]
 
 _TOKEN = re.compile(
-    r"\s*(?:(?P<enum>[A-Za-z_][\w.]*)?(?P<text>'(?:[^']|'')*')|(?P<number>-?\d+(?:\.\d+)?)(?![\w-])"
+    r"\s*(?:(?P<enum>[A-Za-z_][\w.]*)?(?P<text>'(?:[^']|'')*')|(?P<number>-?\d{1,18}(?:\.\d{1,18})?)(?![\w-])"
     r"|(?P<moment>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:\d\d))"
     r"|(?P<name>[A-Za-z_$][\w./]*)|(?P<mark>[(),:]))"
 )

@@ -1,0 +1,82 @@
+"""Every parser of outside bytes: it returns or raises what it says, in time that grows with the size only."""
+
+import secrets
+import sys
+import time
+from typing import Any
+
+import pytest
+from fuzz_kit import LONGEST_MESSAGE, SECONDS, Target, always, names
+from fuzz_targets import TARGETS
+from hypothesis import HealthCheck, Phase, given, seed, settings
+
+_EXAMPLES = 60
+_GROWN_FROM, _GROWN_TO = 20_000, 200_000
+_SLACK = 6.0
+
+
+def attempt(target: Target, value: Any) -> None:
+    try:
+        target.parse(value)
+    except target.raises as error:
+        told = str(error)
+    else:
+        return
+    assert len(told) <= LONGEST_MESSAGE, "an error quotes without end"
+
+
+def one_round(target: Target, number: int | None, examples: int) -> None:
+    """Random examples; a failing one is made small. Without a number it is the same round each time."""
+
+    @settings(
+        max_examples=examples,
+        derandomize=number is None,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+    )
+    @given(target.inputs)
+    def run(value: Any) -> None:
+        attempt(target, value)
+
+    if number is not None:
+        run = seed(number)(run)
+    run()
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=names(TARGETS))
+@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.filterwarnings("ignore:Generating overly large repr")
+def test_whatever_comes_is_understood_or_refused(target: Target) -> None:
+    if not SECONDS:
+        for value in always(target):
+            attempt(target, value)
+        one_round(target, None, _EXAMPLES)
+        return
+    end = time.monotonic() + SECONDS
+    rounds = 0
+    while time.monotonic() < end:
+        one_round(target, secrets.randbits(32), 1000)
+        rounds += 1
+    sys.stdout.write(f"{target.name}: {rounds * 1000} inputs\n")
+
+
+def _cost_s(target: Target, size: int) -> float:
+    assert target.grown is not None
+    value = target.grown(size)
+    costs = []
+    for _ in range(5):
+        begun = time.process_time()
+        attempt(target, value)
+        costs.append(time.process_time() - begun)
+    return min(costs)
+
+
+GROWING = [target for target in TARGETS if target.grown is not None]
+
+
+@pytest.mark.parametrize("target", GROWING, ids=names(GROWING))
+def test_ten_times_the_size_costs_about_ten_times_the_work(target: Target) -> None:
+    small, large = _cost_s(target, _GROWN_FROM), _cost_s(target, _GROWN_TO)
+    assert large <= _SLACK * 10 * max(small, 0.0005), (small, large)
