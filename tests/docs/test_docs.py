@@ -95,19 +95,22 @@ def test_the_configs_of_the_page_about_v20_pass_the_check(site: Path) -> None:
     assert config.load(site).people.match == "email"
 
 
-def test_the_world_and_the_config_to_try_things_go_together(tmp_path: Path) -> None:
+def test_the_world_and_the_configs_to_try_things_go_together(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "try.md").read_text("utf-8")
     (world,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
-    (site,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    site, other = blocks(text)
     (tmp_path / "world.json").write_text(world)
-    (tmp_path / "site.toml").write_text(site)
     (tmp_path / "client-secret").write_text("no-secret")
     (tmp_path / "tls").mkdir()
     (tmp_path / "tls" / "ca.pem").write_text("made by the emulator")
-    told, loaded = load_world(tmp_path / "world.json"), config.load(tmp_path / "site.toml")
-    assert (told.tenant_id, told.client_id) == (loaded.teams.tenant_id, loaded.teams.client_id)
-    assert {user.user_principal_name for user in told.users} == {one.teams for one in loaded.person}
-    assert {one.number for one in told.extensions} == {one.extension for one in loaded.person}
+    told = load_world(tmp_path / "world.json")
+    for whole, kind in ((site, "3cx-v20"), (other + site[site.index("[[person]]") :], "3cx-web-api")):
+        (tmp_path / "site.toml").write_text(whole)
+        loaded = config.load(tmp_path / "site.toml")
+        assert loaded.pbx.kind == kind
+        assert (told.tenant_id, told.client_id) == (loaded.teams.tenant_id, loaded.teams.client_id)
+        assert {user.user_principal_name for user in told.users} == {one.teams for one in loaded.person}
+        assert {one.number for one in told.extensions} == {one.extension for one in loaded.person}
 
 
 def test_every_command_of_the_readme_exists() -> None:
