@@ -281,7 +281,7 @@ class Service:
     def _joined(self, member: Member) -> None:
         self._reader.want(member, self._clock.now())
         self._calls.want()
-        self._statuses.want()
+        self._statuses.want(member)
 
     def _watch(self) -> None:
         """Spread the people over the watchers."""

@@ -100,11 +100,17 @@ def test_words_are_compared_without_case():
 
 
 def test_the_first_sight_of_a_busy_person_counts_as_the_beginning():
-    play().feed(Started(), legs(), teams(MEETING)).expect(take())
+    play().feed(Started(), legs(), teams(MEETING)).expect().feed(status(AVAILABLE)).expect(take())
+
+
+def test_before_it_is_known_what_3cx_shows_nothing_is_claimed():
+    """A write without an answer would leave it open whose the Away is that is found afterwards."""
+    book = play().feed(Started(), legs(), teams(MEETING)).expect().wait(60).expect()
+    book.feed(status(AVAILABLE)).expect(take())
 
 
 def test_presence_that_was_seen_before_3cx_was_reached_is_answered_when_it_is():
-    play().feed(Started(), teams(MEETING)).expect().feed(legs()).expect(take())
+    play().feed(Started(), teams(MEETING)).expect().feed(legs(), status(AVAILABLE)).expect(take())
 
 
 @pytest.mark.parametrize("own", [AWAY, OUT_OF_OFFICE, CUSTOM_1, CUSTOM_2])
@@ -760,7 +766,8 @@ def test_a_custom_table_does_what_it_says_and_gives_back_what_was_there():
 
 def test_what_is_given_back_is_what_the_write_found():
     policy = replace(CUSTOM, status_for={"busy": CUSTOM_2, "*": AVAILABLE}, takes_from=(AVAILABLE, CUSTOM_1))
-    book = play(policy).feed(Started(), legs(), teams(MEETING)).expect(take(CUSTOM_2, (AVAILABLE, CUSTOM_1)))
+    book = play(policy).feed(Started(), legs(), status(AVAILABLE), teams(MEETING))
+    book.expect(take(CUSTOM_2, (AVAILABLE, CUSTOM_1)))
     book.feed(wrote(CUSTOM_1, CUSTOM_2), teams("Away/Away")).expect(give_back(CUSTOM_2, to=CUSTOM_1))
 
 
@@ -792,7 +799,8 @@ def test_an_excluded_person_gets_no_write():
 def test_a_paused_person_gets_no_write_and_is_served_after_it():
     book = at_rest().feed(Paused()).expect().notes(Because.PAUSED)
     book.feed(teams(MEETING), legs(CONNECTED)).expect().wait(5000).expect().restart().expect()
-    book.feed(legs(CONNECTED), teams(MEETING)).expect().feed(Resumed()).expect(take(), say_in_a_call())
+    book.feed(legs(CONNECTED), status(AVAILABLE), teams(MEETING)).expect()
+    book.feed(Resumed()).expect(take(), say_in_a_call())
 
 
 def test_a_pause_ends_at_its_time():

@@ -248,7 +248,7 @@ async def test_who_comes_is_asked_for_before_the_others():
         await asyncio.sleep(10)
         site.pbx.asked.clear()
         site.people.add(Member("104", "new@example.org", SEED))
-        site.statuses.want()
+        site.statuses.want(site.people["104"])
         await asyncio.sleep(0.2)
         assert site.pbx.asked[0][1] == "104"
 

@@ -395,7 +395,9 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
         return state
 
     asked_for = spell is not None and (spell.target == target or (spell.regretted and believed))
-    if spell and person and not spell.done and asked_for:
+    # Where it is not known what 3CX showed before, a write without an answer would leave it open whose it is.
+    before_is_known = state.status is not None or bool(claim and claim.before)
+    if spell and person and not spell.done and asked_for and before_is_known:
         if claim and claim.confirmed and claim.value == spell.target:
             say(Note(Because.STATUS_ALREADY_OURS, claim.value))
             return replace(state, spell=_answered(spell, claim))

@@ -39,6 +39,8 @@ class StatusReader:
         self._every_s = every_s
         self._seen: set[str] = set()
         """Whose status was asked for since the start, or since the link was lost."""
+        self._round: dict[str, Member] = {}
+        """Who is asked for in this round."""
         self._wanted = asyncio.Event()
         self._asking: set[str] = set()
         self._free = asyncio.Semaphore(_MOST_AT_A_TIME)
@@ -46,14 +48,15 @@ class StatusReader:
         """Until when an extension is left alone, and how long its rest was; whose it is by now may differ."""
         self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
 
-    def want(self) -> None:
-        """Begin another round now, with those who were never asked for."""
-        self._wanted.set()
+    def want(self, member: Member) -> None:
+        """Ask for somebody who came, unless this round does so anyway."""
+        if self._round.get(member.key) is not member:
+            self._wanted.set()
 
     def _lost(self) -> None:
         self._seen.clear()
         self._rests.clear()
-        self.want()
+        self._wanted.set()
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -96,6 +99,7 @@ class StatusReader:
         """Whoever 3CX tells of in one answer. Returns who is left."""
         asked_at = self._clock.now()
         served = [member for member in self._people if not member.policy.excluded]
+        self._round = {member.key: member for member in served}
         told = await self._statuses.all_statuses() if served else {}
         left = []
         for member in served:
