@@ -103,6 +103,14 @@ def test_the_first_sight_of_a_busy_person_counts_as_the_beginning():
     play().feed(Started(), legs(), teams(MEETING)).expect().feed(status(AVAILABLE)).expect(take())
 
 
+def test_a_giving_back_without_an_answer_may_have_arrived_before_the_next_meeting():
+    book = taken().feed(teams(FREE)).expect(give_back()).feed(PBX_FAILS).expect().feed(teams(MEETING)).expect()
+    book.wait(1).expect(take()).feed(wrote(AVAILABLE, AWAY)).expect().notes(Because.STATUS_TAKEN)
+    book = taken().feed(teams(FREE)).expect(give_back()).feed(PBX_FAILS).expect().feed(teams(MEETING)).expect()
+    book.wait(1).expect(take()).feed(left(AWAY)).expect().notes(Because.STATUS_TAKEN)
+    book.feed(teams(FREE)).expect(give_back())
+
+
 def test_before_it_is_known_what_3cx_shows_nothing_is_claimed():
     """A write without an answer would leave it open whose the Away is that is found afterwards."""
     book = play().feed(Started(), legs(), teams(MEETING)).expect().wait(60).expect()

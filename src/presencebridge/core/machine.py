@@ -327,6 +327,8 @@ def _status_write_failed(state: State, e: StatusWriteFailed, now: float, policy:
     say(Note(Because.WRITE_FAILED, e.reason))
     write = _again(state.status_write, now, e.reason, e.retry_after_s)
     claim = _maybe_sent(state.status_claim, now, policy)
+    if claim and state.status_write.doing is Because.TEAMS_FREE:  # it may have been given back all the same
+        claim = replace(claim, confirmed=False, unsure_at=now)
     return replace(state, status_claim=claim, status_write=write, status_mark=now)
 
 
