@@ -381,10 +381,10 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
     believed = person is not None and state.hint is None
     refuted = claim is not None and claim.hinted and believed and claim.value != target
 
+    if claim and not claim.ours and (free or refuted or not policy.teams_to_3cx):
+        say(Note(Because.STATUS_LEFT_ALONE, state.status or ""))
+        claim, state = None, replace(state, status_claim=None)
     if claim and (free or refuted or not policy.teams_to_3cx):
-        if not claim.ours:
-            say(Note(Because.STATUS_LEFT_ALONE, state.status or ""))
-            return replace(state, status_claim=None)
         say(ChangeStatus(Because.TEAMS_FREE, claim.ours, claim.before))
         state = replace(state, status_write=_doing(state.status_write, Because.TEAMS_FREE))
         if state.hint is None:
