@@ -12,7 +12,6 @@ from unittest import mock
 import msgspec
 from msgspec.structs import replace
 
-from presencebridge import app
 from presencebridge.core import events, machine
 from presencebridge.core.model import State, Write
 from presencebridge.core.policy import Policy
@@ -23,7 +22,6 @@ from presencebridge.pbx.answers import StatusChange
 from presencebridge.pbx.v20_statuses import V20Statuses
 from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.runtime import hub
-from presencebridge.runtime.presence_reader import PresenceReader
 from presencebridge.simulation.disk import DiskStore
 from presencebridge.simulation.making import Faults, plan_of
 from presencebridge.simulation.plan import Plan
@@ -141,18 +139,6 @@ def _never_subscribed_again() -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def _never_reconciled() -> Iterator[None]:
-    def for_ever(self: PresenceReader, _seconds: float) -> None:
-        self._every_s = 1e9
-
-    with (
-        mock.patch.object(PresenceReader, "read_all_every", for_ever),
-        mock.patch.object(app, "_PROBE_EVERY_S", None),
-    ):
-        yield
-
-
 async def _blind_old(
     self: WebApiClient, extension: str, expected: tuple[str, ...], wanted: str
 ) -> StatusChange:
@@ -250,7 +236,6 @@ MUTANTS: Final = {
     "never subscribed again": Mutant(
         "a subscription is made once, and its silence not noticed", _never_subscribed_again, 11
     ),
-    "never reconciled": Mutant("what no notification told is never read", _never_reconciled, 27, "all"),
     "written blindly": Mutant("the status is not read before it is written", _written_blindly, 3),
     "forgets at restart": Mutant("the store is not read", _forgets_at_restart, 2, "all", 8.0),
     "gives up": Mutant("a write that failed is not tried again", _gives_up, 3, "all"),
