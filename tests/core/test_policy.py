@@ -44,14 +44,14 @@ DOCUMENTED = {
     "DoNotDisturb/DoNotDisturb": (AWAY, AVAILABLE, OUT_OF_OFFICE),
     "DoNotDisturb/Presenting": (AWAY, AWAY, OUT_OF_OFFICE),
     "DoNotDisturb/Focusing": (AWAY, AVAILABLE, OUT_OF_OFFICE),
-    "Focusing/Focusing": (NO_CHANGE, NO_CHANGE, OUT_OF_OFFICE),
+    "Focusing/Focusing": (NO_CHANGE, AVAILABLE, OUT_OF_OFFICE),
     "BeRightBack/BeRightBack": (AWAY, AVAILABLE, AWAY),
     "Away/Away": (NO_CHANGE, AVAILABLE, AWAY),
-    "Offline/OffWork": (NO_CHANGE, NO_CHANGE, NO_CHANGE),
-    "Offline/Offline": (NO_CHANGE, NO_CHANGE, NO_CHANGE),
-    "OutOfOffice/OutOfOffice": (NO_CHANGE, NO_CHANGE, CUSTOM_2),
+    "Offline/OffWork": (NO_CHANGE, AVAILABLE, NO_CHANGE),
+    "Offline/Offline": (NO_CHANGE, AVAILABLE, NO_CHANGE),
+    "OutOfOffice/OutOfOffice": (NO_CHANGE, AVAILABLE, CUSTOM_2),
     "PresenceUnknown/PresenceUnknown": (NO_CHANGE, NO_CHANGE, NO_CHANGE),
-    "SomethingNew/SomethingNew": (NO_CHANGE, NO_CHANGE, NO_CHANGE),
+    "SomethingNew/SomethingNew": (NO_CHANGE, AVAILABLE, NO_CHANGE),
 }
 
 
@@ -106,7 +106,7 @@ def test_a_preset_speaks_of_statuses_and_pairs_that_exist(name):
     for row, status in policy.status_for.items():
         assert row == row.casefold()
         assert status in {*STATUSES, NO_CHANGE}
-        assert row.startswith("*/") or row in {word.casefold() for word in AVAILABILITIES}
+        assert row == "*" or row.startswith("*/") or row in {word.casefold() for word in AVAILABILITIES}
     assert {*policy.takes_from, *policy.frees} <= set(STATUSES)
     assert {*policy.pair_for} <= {status.casefold() for status in STATUSES}
     assert {*policy.pair_for.values(), policy.call_pair} <= {*SESSION_PAIRS, None}

@@ -104,10 +104,14 @@ def test_the_first_sight_of_a_busy_person_counts_as_the_beginning():
 
 
 def test_a_giving_back_without_an_answer_may_have_arrived_before_the_next_meeting():
-    book = taken().feed(teams(FREE)).expect(give_back()).feed(PBX_FAILS).expect().feed(teams(MEETING)).expect()
-    book.wait(1).expect(take()).feed(wrote(AVAILABLE, AWAY)).expect().notes(Because.STATUS_TAKEN)
-    book = taken().feed(teams(FREE)).expect(give_back()).feed(PBX_FAILS).expect().feed(teams(MEETING)).expect()
-    book.wait(1).expect(take()).feed(left(AWAY)).expect().notes(Because.STATUS_TAKEN)
+    book = taken().feed(teams(FREE)).expect(give_back()).feed(PBX_FAILS).expect()
+    book.feed(teams(MEETING)).expect().wait(1).expect(take()).feed(wrote(AVAILABLE, AWAY)).expect().notes(
+        Because.STATUS_TAKEN
+    )
+    book = taken().feed(teams(FREE)).expect(give_back()).feed(PBX_FAILS).expect()
+    book.feed(teams(MEETING)).expect().wait(1).expect(take()).feed(left(AWAY)).expect().notes(
+        Because.STATUS_TAKEN
+    )
     book.feed(teams(FREE)).expect(give_back())
 
 

@@ -104,11 +104,7 @@ CALLS_ONLY: Final = Policy(
         "*/inacall": AWAY,
         "*/inaconferencecall": AWAY,
         "*/presenting": AWAY,
-        "busy": AVAILABLE,
-        "busyidle": AVAILABLE,
-        "donotdisturb": AVAILABLE,
-        "berightback": AVAILABLE,
-        "away": AVAILABLE,
+        "*": AVAILABLE,
     },
 )
 """Only calls count: whatever else Teams shows gives back what a call took, and touches nothing else."""
