@@ -37,7 +37,7 @@ bench: $(READY)  ## every benchmark; --quick with QUICK=--quick
 	for file in benchmarks/*.py; do $(BIN)/python $$file $(QUICK) || exit 1; done
 
 fuzz: $(READY)  ## each parser of outside bytes for MINUTES (or those that match ONLY)
-	FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s -n 2 tests/fuzz -k "whatever and ($(ONLY))"
+	HYPOTHESIS_RANDOM=1 FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s -n 2 tests/fuzz -k "whatever and ($(ONLY))"
 
 sbom: $(TOOLS)/ready  ## what an installation consists of, as CycloneDX
 	$(TOOLS)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.json

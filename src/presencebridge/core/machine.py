@@ -312,7 +312,8 @@ def _status_written(state: State, e: StatusWritten, now: float, _policy: Policy,
     if doing is Because.TEAMS_FREE:
         outcome = Because.STATUS_GIVEN_BACK if e.wrote else Because.STATUS_CHANGED_BY_HAND
         say(Note(outcome, e.after))
-        spell = state.spell if e.wrote else _answered(state.spell, claim)
+        # What never was seen to be ours was not taken back by a hand: it had never arrived.
+        spell = state.spell if e.wrote or not claim.confirmed else _answered(state.spell, claim)
         return replace(state, status_claim=None, spell=spell)
 
     if e.after == claim.value and (e.wrote or e.after in claim.ours):
