@@ -115,6 +115,15 @@ def test_a_giving_back_without_an_answer_may_have_arrived_before_the_next_meetin
     book.feed(teams(FREE)).expect(give_back())
 
 
+def test_a_claim_with_nothing_behind_it_goes_while_a_call_hides_whether_its_spell_goes_on():
+    book = (
+        at_rest().feed(teams(MEETING)).expect(take()).feed(PBX_FAILS, legs(CONNECTED)).expect(say_in_a_call())
+    )
+    book.feed(SESSION_SET, notified("Offline/Offline")).expect(look(Because.TO_CONFIRM))
+    book.wait(10).feed(status(AVAILABLE)).expect()
+    assert book.state.status_claim is None
+
+
 def test_before_it_is_known_what_3cx_shows_nothing_is_claimed():
     """A write without an answer would leave it open whose the Away is that is found afterwards."""
     book = play().feed(Started(), legs(), teams(MEETING)).expect().wait(60).expect()

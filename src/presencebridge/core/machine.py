@@ -210,6 +210,10 @@ def _status_seen(state: State, e: StatusSeen, _now: float, policy: Policy, say: 
         return state  # ours may still arrive
     claim = _as_shown(claim, e.status)
     still_to_come = not claim.confirmed and spell is not None and not spell.done
+    if not claim.ours and still_to_come and state.hint and policy.target(state.hint) != claim.value:
+        return replace(
+            state, status_claim=None
+        )  # nothing of it is there; if the spell goes on it is taken anew
     if claim.ours or still_to_come:
         return replace(state, status_claim=claim)
     say(Note(Because.STATUS_CHANGED_BY_HAND, e.status))

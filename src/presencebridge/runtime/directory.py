@@ -9,6 +9,7 @@ may lose somebody for a moment.
 
 import asyncio
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -59,7 +60,7 @@ class Rules:
     look_every_s: float
 
 
-class Directory:
+class Directory(ABC):
     """Looks at intervals, when asked to, and sooner again after a look that did not work."""
 
     def __init__(self, link: Link, clock: Clock, every_s: float) -> None:
@@ -105,9 +106,9 @@ class Directory:
                 async with asyncio.timeout(max(0.0, again_s - _NOT_SOONER_THAN_S)):
                     await self._wanted.wait()
 
+    @abstractmethod
     async def _look(self) -> float:
         """Do it, and say after how many seconds to do it again. Raises `LinkError`."""
-        raise NotImplementedError
 
     def _failed(self, error: LinkError) -> None:
         self._link.failed(error)
