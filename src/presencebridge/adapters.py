@@ -15,6 +15,7 @@ from presencebridge.config import CLOUDS, Config, Pbx, PbxBridge, is_loopback, p
 from presencebridge.errors import Misconfigured, Problem
 from presencebridge.graph.auth import AppTokens, SignIn, WatcherTokens, certificate_credential
 from presencebridge.graph.client import Tokens
+from presencebridge.metrics import Metrics
 from presencebridge.pbx.status_ways import StatusWays
 from presencebridge.pbx.status_web_api_client import StatusWebApiClient
 from presencebridge.pbx.v20_client import V20Client
@@ -144,6 +145,7 @@ async def pbx_side(
     now: Callable[[], float],
     is_wanted: Callable[[str], bool] = lambda _extension: True,
     outside: Outside | None = None,
+    metrics: Metrics | None = None,
 ) -> AsyncIterator[PbxSide]:
     """Clients for the kind of PBX that the config names; calls are followed for the extensions wanted."""
     outside = outside or Outside()
@@ -155,7 +157,7 @@ async def pbx_side(
             return
         client = V20Client(http, pbx.client_id, _key_of(pbx), pbx.timeout_s, now)
         dial = outside.dial(pbx) if pbx.calls_via == "call-control" else None
-        calls = V20Calls(client, dial, is_wanted, now)
+        calls = V20Calls(client, dial, is_wanted, now, metrics=metrics)
         xapi = V20Statuses(client, now)
         ways: dict[str, V20Statuses | WebApiClient | StatusWebApiClient] = {}
         for way in pbx.status_via:
@@ -164,7 +166,7 @@ async def pbx_side(
             elif pbx.bridge is not None:
                 http = await stack.enter_async_context(outside.http(pbx.bridge.url, pbx.bridge.ca_file))
                 ways[way] = status_bridge(pbx.bridge, http, pbx.timeout_s)
-        statuses = StatusWays(xapi, ways)
+        statuses = StatusWays(xapi, ways, metrics=metrics)
         yield PbxSide(calls, statuses, calls if dial else None, client, statuses)
 
 

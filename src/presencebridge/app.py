@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 import httpx2
 import structlog
 
-from presencebridge import metrics
 from presencebridge.adapters import Outside, PbxSide, pbx_side
 from presencebridge.config import CLOUDS, Config, parse_listen, secret
 from presencebridge.core.events import Paused, PresenceSeen, Resumed, Source
@@ -23,6 +22,7 @@ from presencebridge.graph.receiver import NoticeReceiver, Watched
 from presencebridge.graph.signing_keys import SigningKeys
 from presencebridge.graph.teams import GraphTeams
 from presencebridge.graph.watcher import Watcher
+from presencebridge.metrics import Metrics
 from presencebridge.runtime.calls_reader import CallsReader
 from presencebridge.runtime.directory import Directory, ListedPeople, MatchedPeople, Rules
 from presencebridge.runtime.dry_run import DryStatuses, DryTeams
@@ -75,11 +75,23 @@ class WatcherSite:
 class Service:
     """One site, running: everything that the listeners show, and what they may ask for."""
 
-    def __init__(self, config: Config, *, dry_run: bool = False, outside: Outside | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        dry_run: bool = False,
+        outside: Outside | None = None,
+        metrics: Metrics | None = None,
+        name: str = "site",
+    ) -> None:
+        self.name = name
         self._config = config
         self._dry_run = dry_run
         self._outside = outside or Outside()
         self._clock = self._outside.clock()
+        self.metrics = metrics or Metrics()
+        self._believed = self.metrics.notifications.labels("believed")
+        self._notified_at = self.metrics.last_seen.labels("teams_notification")
         self._budget = Budget()
         self.journal = Journal()
         self.links = Links(self._clock.now)
@@ -105,7 +117,7 @@ class Service:
             store = MemoryStore() if self._dry_run else stack.enter_context(outside.store(config))
             graph_http = await stack.enter_async_context(outside.http(config.graph_url, config.teams.ca_file))
             pbx = await stack.enter_async_context(
-                pbx_side(config.pbx, self._clock.now, self.people.__contains__, outside)
+                pbx_side(config.pbx, self._clock.now, self.people.__contains__, outside, self.metrics)
             )
             graph = GraphClient(graph_http, outside.app_tokens(config), self._budget)
             graph_teams = GraphTeams(graph, config.teams.client_id)
@@ -117,6 +129,7 @@ class Service:
                 statuses,
                 self._clock,
                 self.journal,
+                metrics=self.metrics,
             )
             await self.hub.load(all_are_known=config.people.match == "list")
             self._connect_store()
@@ -161,7 +174,9 @@ class Service:
         polling = config.teams.delivery == "poll" or self._dry_run
         every_s = config.teams.poll_every_s if polling else config.teams.reconcile_every_s
         graph = self.links.named("graph")
-        self._reader = PresenceReader(self.people, teams, graph, self._clock, calls.MOST_IDS, every_s)
+        self._reader = PresenceReader(
+            self.people, teams, graph, self._clock, calls.MOST_IDS, every_s, metrics=self.metrics
+        )
         self._reader.on_seen = self.hub.seen
         self._reader.on_back = self.hub.teams_found
         self._reader.probe_every_s = _PROBE_EVERY_S
@@ -170,7 +185,9 @@ class Service:
 
     def _connect_pbx(self, pbx: PbxSide, statuses: Statuses) -> None:
         config, link = self._config.pbx, self.links.named("3cx")
-        self._calls = CallsReader(self.people, pbx.calls, pbx.feed, link, self._clock, config.poll_every_s)
+        self._calls = CallsReader(
+            self.people, pbx.calls, pbx.feed, link, self._clock, config.poll_every_s, metrics=self.metrics
+        )
         self._statuses = StatusReader(
             self.people, statuses, link, self._clock, self._calls, config.statuses_every_s
         )
@@ -308,8 +325,8 @@ class Service:
     # Notifications
 
     def _notified(self, user: str, presence: Presence) -> None:
-        metrics.NOTIFICATIONS.labels("believed").inc()
-        metrics.LAST_SEEN.labels("teams_notification").set(self._clock.now())
+        self._believed.inc()
+        self._notified_at.set(self._clock.now())
         for watcher in self._watchers.values():
             if watcher.is_doubted and watcher.held and user in watcher.held.ids:
                 watcher.heard()
@@ -325,7 +342,7 @@ class Service:
                 watcher.lifecycle(event)
 
     def _rejected(self, why: Reject) -> None:
-        metrics.NOTIFICATIONS.labels(why.value).inc()
+        self.metrics.notifications.labels(why.value).inc()
         if self._rejects.is_time(why.value, self._clock.now()):
             _log.warning("notification not believed", why=why.value)
 
@@ -353,7 +370,7 @@ class Service:
     def overview(self) -> views.Overview:
         for name, watcher in self._watchers.items():
             if watcher.held:
-                metrics.SUBSCRIPTION_END.labels(name).set(watcher.held.expires_at)
+                self.metrics.subscription_end.labels(name).set(watcher.held.expires_at)
         return views.Overview(
             self.links.all_up,
             self._dry_run,

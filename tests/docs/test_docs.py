@@ -7,10 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from presencebridge import config, metrics
+from presencebridge import config
 from presencebridge.cli.main import app
 from presencebridge.core.policy import PRESETS
 from presencebridge.emulators.world import load_world
+from presencebridge.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 CONFIG = (ROOT / "docs" / "config.md").read_text("utf-8")
@@ -58,7 +59,7 @@ def test_every_metric_is_documented() -> None:
     text = (ROOT / "docs" / "metrics.md").read_text("utf-8")
     documented = set(re.findall(r"`(presencebridge_\w+)", text))
     real = set()
-    for metric in metrics.REGISTRY.collect():
+    for metric in Metrics().registry.collect():
         real.add(metric.name + ("_total" if metric.type == "counter" else ""))
     assert documented == real
 

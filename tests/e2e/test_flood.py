@@ -140,7 +140,9 @@ def _memory(site: Site) -> int:
 
 
 def _believed(site: Site) -> float:
-    found = re.search(r'notifications_total\{outcome="believed"\} ([\d.]+)', site.page("/metrics").text)
+    found = re.search(
+        r'notifications_total\{outcome="believed",site="\w+"\} ([\d.]+)', site.page("/metrics").text
+    )
     return float(found[1]) if found else 0.0
 
 

@@ -77,7 +77,8 @@ def _post(site: Site, body: bytes) -> None:
 
 def _counted(site: Site) -> dict[str, float]:
     found = re.findall(
-        r'presencebridge_notifications_total\{outcome="(\w+)"\} ([\d.]+)', site.page("/metrics").text
+        r'presencebridge_notifications_total\{outcome="(\w+)",site="\w+"\} ([\d.]+)',
+        site.page("/metrics").text,
     )
     return {outcome: float(count) for outcome, count in found}
 

@@ -36,7 +36,7 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     loaded = load(config)
     log.set_up()
     _advise(loaded)
-    service = Service(loaded, dry_run=dry_run)
+    service = Service(loaded, dry_run=dry_run, name=config.stem)
     if dry_run:
         structlog.contextvars.bind_contextvars(dry_run=True)
 

@@ -13,7 +13,7 @@ from presencebridge.doctor.site import Site
 
 _TIMEOUT_S: Final = 5.0
 _SILENT_S: Final = 600.0
-_SEEN: Final = re.compile(r'presencebridge_last_seen_timestamp_seconds\{source="(\w+)"\} (\S+)')
+_SEEN: Final = r'presencebridge_last_seen_timestamp_seconds\{{site="{site}",source="(\w+)"\}} (\S+)'
 
 
 async def running(site: Site) -> Verdict:
@@ -40,7 +40,8 @@ async def running(site: Site) -> Verdict:
         return wrong(Fault.OPERATOR_REFUSES, "runs, and does not take the token of this config")
     site.service = _read(overview)
     now = site.outside.clock().wall()
-    site.heard = {source: now - float(at) for source, at in _SEEN.findall(metrics.text) if float(at)}
+    seen = re.findall(_SEEN.format(site=re.escape(site.file.stem)), metrics.text)
+    site.heard = {source: now - float(at) for source, at in seen if float(at)}
     if alive.status_code != 200:
         return wrong(Fault.SERVICE_STUCK, "runs, and has made no progress for minutes")
     return fine("runs" + (", and does not tell us more" if not site.service["links"] else ""))

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from presencebridge import metrics
 from presencebridge.errors import LinkError
+from presencebridge.metrics import Metrics
 from presencebridge.pbx.answers import StatusChange
 
 
@@ -25,7 +25,10 @@ class StatusWays:
     accepted by every way that could be reached and carried out by none, and with True when one did.
     """
 
-    def __init__(self, reads: _Statuses, ways: Mapping[str, _Changes]) -> None:
+    def __init__(
+        self, reads: _Statuses, ways: Mapping[str, _Changes], *, metrics: Metrics | None = None
+    ) -> None:
+        self._metrics = metrics or Metrics()
         self._reads = reads
         self._ways = dict(ways)
         self.on_change: Callable[[bool], None] = lambda _worked: None
@@ -54,7 +57,7 @@ class StatusWays:
                     self.on_change(True)
                 self._first(name)
                 return change
-            metrics.STATUS_IGNORED.labels(name).inc()
+            self._metrics.status_ignored.labels(name).inc()
             ignored = change
         if ignored is not None:
             self.on_change(False)

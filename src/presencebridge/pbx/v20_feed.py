@@ -11,9 +11,9 @@ from typing import Final, Protocol
 
 import structlog
 
-from presencebridge import metrics
 from presencebridge.core.model import LegState
 from presencebridge.errors import BridgeError, Gone, LinkError, Malformed, Refused
+from presencebridge.metrics import Metrics
 from presencebridge.pbx import v20_calls
 from presencebridge.pbx.answers import Legs
 from presencebridge.pbx.v20_client import V20Client
@@ -57,8 +57,11 @@ class V20Calls:
         dial: Dial | None,
         is_wanted: Callable[[str], bool],
         now: Callable[[], float],
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self._client = client
+        self._metrics = metrics or Metrics()
         self._dial = dial
         """None: Call Control is not to be used."""
         self._now = now
@@ -178,7 +181,7 @@ class V20Calls:
         if hearing in done:
             raise SocketEnded(hearing.result())
         if silence in done:
-            metrics.CALL_EVENTS.labels("missing").inc()
+            self._metrics.call_events.labels("missing").inc()
             raise SocketEnded("calls changed, and it did not tell")
 
     async def _hear(self, socket: Socket) -> str:
@@ -190,14 +193,14 @@ class V20Calls:
             except SocketEnded as error:
                 return str(error)
             except Malformed:
-                metrics.CALL_EVENTS.labels("unreadable").inc()
+                self._metrics.call_events.labels("unreadable").inc()
                 self.on_gap()
                 continue
             if expected is not None and event.sequence != expected:
-                metrics.CALL_EVENTS.labels("gap").inc()
+                self._metrics.call_events.labels("gap").inc()
                 self.on_gap()
             expected = event.sequence + 1
-            metrics.CALL_EVENTS.labels(event.told.name.lower()).inc()
+            self._metrics.call_events.labels(event.told.name.lower()).inc()
             if self._picture.event(event):
                 self._due[event.dn] = None
                 self._has_due.set()

@@ -5,10 +5,10 @@ import contextlib
 from collections.abc import Callable
 from typing import Final
 
-from presencebridge import metrics
 from presencebridge.core.events import AnyEvent, LegsLost, LegsSeen, PbxLost
 from presencebridge.core.model import LegState
 from presencebridge.errors import LinkError
+from presencebridge.metrics import Metrics
 from presencebridge.runtime.links import Link
 from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.ports import CallFeed, Calls, Clock, Legs
@@ -26,7 +26,7 @@ _WHOLE_EVERY_S: Final = 30.0
 class CallsReader:
     """3CX is asked one thing after another, so it is never asked more than it answers."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands on, each once
         self,
         people: People,
         calls: Calls,
@@ -34,6 +34,8 @@ class CallsReader:
         link: Link,
         clock: Clock,
         poll_every_s: float,
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self._people = people
         self._calls = calls
@@ -41,6 +43,7 @@ class CallsReader:
         self._link = link
         self._clock = clock
         self._poll_every_s = poll_every_s
+        self._metrics = metrics or Metrics()
         self._told: dict[str, tuple[Member, tuple[LegState, ...]]] = {}
         """Who was last told what; nobody since the start, or since the link was lost."""
         self._wanted = asyncio.Event()
@@ -83,11 +86,11 @@ class CallsReader:
         try:
             legs = await self._calls.legs()
         except LinkError as error:
-            metrics.READS.labels("3cx", type(error).__name__).inc()
+            self._metrics.reads.labels("3cx", type(error).__name__).inc()
             self._lost(error)
         else:
-            metrics.READS.labels("3cx", "done").inc()
-            metrics.LAST_SEEN.labels("3cx").set(self._clock.now())
+            self._metrics.reads.labels("3cx", "done").inc()
+            self._metrics.last_seen.labels("3cx").set(self._clock.now())
             self._link.connected()
             self.is_up.set()
             for member in self._people:
@@ -106,7 +109,7 @@ class CallsReader:
 
     def _fed(self, extension: str, legs: tuple[LegState, ...]) -> None:
         if extension in self._people and self.is_up.is_set():
-            metrics.LAST_SEEN.labels("3cx").set(self._clock.now())
+            self._metrics.last_seen.labels("3cx").set(self._clock.now())
             self._tell(self._people[extension], legs)
 
     def _tell(self, member: Member, legs: tuple[LegState, ...]) -> None:

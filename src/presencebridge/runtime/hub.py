@@ -9,6 +9,7 @@ writes are coalesced to the newest wish.
 import asyncio
 import collections
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Coroutine
 from typing import Final
@@ -16,7 +17,6 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
-from presencebridge import metrics
 from presencebridge.core.commands import (
     AnyCommand,
     ChangeStatus,
@@ -39,6 +39,7 @@ from presencebridge.core.machine import next_wake, step
 from presencebridge.core.model import Because, State
 from presencebridge.core.policy import Policy
 from presencebridge.errors import LinkError, TryAgain
+from presencebridge.metrics import Metrics
 from presencebridge.runtime.journal import Entry, Journal
 from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.ports import Clock, Statuses, Store, Teams
@@ -57,8 +58,16 @@ _QUIET: Final = frozenset({Because.ECHO, Because.OVERTAKEN})
 class Hub:
     """Everybody's state, and the only thing that changes it."""
 
-    def __init__(
-        self, people: People, store: Store, teams: Teams, statuses: Statuses, clock: Clock, journal: Journal
+    def __init__(  # noqa: PLR0913 - what it stands on, each once
+        self,
+        people: People,
+        store: Store,
+        teams: Teams,
+        statuses: Statuses,
+        clock: Clock,
+        journal: Journal,
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self._people = people
         self._store = store
@@ -66,6 +75,10 @@ class Hub:
         self._statuses = statuses
         self._clock = clock
         self._journal = journal
+        self._metrics = metrics = metrics or Metrics()
+        # Once for each label, and not for each step.
+        self._events = functools.cache(metrics.events.labels)
+        self._commands = functools.cache(metrics.commands.labels)
         self._states: dict[str, State] = {}
         self._mailboxes: dict[str, collections.deque[AnyEvent]] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
@@ -213,7 +226,7 @@ class Hub:
             await self._save(key, new)
         self._states[key] = new
         took = time.perf_counter() - begun
-        metrics.EVENTS.labels(type(event).__name__).inc()
+        self._events(type(event).__name__).inc()
         if commands or _looks_different(old, new):
             self._tell(member, Entry(now, key, event, commands), took)
         for command in commands:
@@ -235,7 +248,7 @@ class Hub:
                 return
 
     def _carry_out(self, member: Member, command: AnyCommand) -> None:
-        metrics.COMMANDS.labels(type(command).__name__, command.because.value).inc()
+        self._commands(type(command).__name__, command.because.value).inc()
         match command:
             case ReadPresence():
                 self.on_read_wanted(member, command.not_before)
@@ -256,29 +269,29 @@ class Hub:
         try:
             if member.user is None:
                 raise TryAgain(member.troubles.get("teams", "not yet found in Entra"))
-            with metrics.WRITE_SECONDS.labels("teams").time():
+            with self._metrics.write_seconds.labels("teams").time():
                 if isinstance(command, SetPresence):
                     await self._teams.set_presence(member.user, command.pair, command.lease_s)
                 else:
                     await self._teams.clear_presence(member.user)
         except LinkError as error:
-            metrics.WRITES.labels("teams", type(error).__name__).inc()
+            self._metrics.writes.labels("teams", type(error).__name__).inc()
             self.seen(member, PresenceWriteFailed(_in_words(error), _after(error)))
             self.on_teams_failed(member)
         else:
-            metrics.WRITES.labels("teams", "done").inc()
+            self._metrics.writes.labels("teams", "done").inc()
             self.seen(member, PresenceWritten(isinstance(command, ClearPresence)))
 
     async def _write_status(self, member: Member, command: ChangeStatus) -> None:
         try:
-            with metrics.WRITE_SECONDS.labels("3cx").time():
+            with self._metrics.write_seconds.labels("3cx").time():
                 change = await self._statuses.change_status(member.key, command.expected, command.wanted)
         except LinkError as error:
-            metrics.WRITES.labels("3cx", type(error).__name__).inc()
+            self._metrics.writes.labels("3cx", type(error).__name__).inc()
             self.seen(member, StatusWriteFailed(_in_words(error), _after(error)))
         else:
             ignored = change.wrote and change.after == change.before
-            metrics.WRITES.labels("3cx", "ignored" if ignored else "done").inc()
+            self._metrics.writes.labels("3cx", "ignored" if ignored else "done").inc()
             self.seen(member, StatusWritten(change.before, change.after, change.wrote))
 
     def _set_timer(self, member: Member, state: State, now: float) -> None:

@@ -11,10 +11,10 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from presencebridge import metrics
 from presencebridge.core.events import PresenceSeen, Source
 from presencebridge.core.model import Presence
 from presencebridge.errors import LinkError, Refused, TryAgain
+from presencebridge.metrics import Metrics
 from presencebridge.runtime import pacing
 from presencebridge.runtime.links import Link
 from presencebridge.runtime.people import Member, People
@@ -70,13 +70,22 @@ class _Asking:
 class PresenceReader:
     """Whoever is asked for is read until it works; many are read in one request."""
 
-    def __init__(
-        self, people: People, teams: Teams, link: Link, clock: Clock, group: int, every_s: float
+    def __init__(  # noqa: PLR0913 - what it stands on, each once
+        self,
+        people: People,
+        teams: Teams,
+        link: Link,
+        clock: Clock,
+        group: int,
+        every_s: float,
+        *,
+        metrics: Metrics | None = None,
     ) -> None:
         self._people = people
         self._teams = teams
         self._link = link
         self._clock = clock
+        self._metrics = metrics or Metrics()
         self._most = group
         self._every_s = every_s
         now = clock.now()
@@ -200,7 +209,7 @@ class PresenceReader:
             self._all_wanted = False
             self._tell_all_from = now
             self._want_ring(now)
-        metrics.POLL_INTERVAL.set(self.interval_s)
+        self._metrics.poll_interval.set(self.interval_s)
 
     def _seat(self, users: tuple[str, ...], now: float) -> None:
         before, here = set(self._ring.users), set(users)
@@ -298,7 +307,7 @@ class PresenceReader:
         except LinkError as error:
             self._failed(asking, error)
         else:
-            metrics.READS.labels("teams", "done").inc()
+            self._metrics.reads.labels("teams", "done").inc()
             self._pace.answered(asking.asked_at, self._clock.now())
             if asking.group:
                 asking.group.tries = 0
@@ -329,7 +338,7 @@ class PresenceReader:
                 self._pace.left(now)
                 await self._read_users(part, now, odd)
             return
-        metrics.LAST_SEEN.labels("teams_read").set(self._clock.now())
+        self._metrics.last_seen.labels("teams_read").set(self._clock.now())
         found = {read.id.casefold(): read for read in reads}
         for user in users:
             read = found.get(user)
@@ -393,7 +402,7 @@ class PresenceReader:
     # What became of it
 
     def _failed(self, asking: _Asking, error: LinkError) -> None:
-        metrics.READS.labels("teams", type(error).__name__).inc()
+        self._metrics.reads.labels("teams", type(error).__name__).inc()
         now, group = self._clock.now(), asking.group
         longest_s = pacing.LONGEST_RETRY_S
         if isinstance(error, TryAgain):  # while Graph is away, one request an interval is a look at it
@@ -422,7 +431,7 @@ class PresenceReader:
 
     def _tell_link(self) -> None:
         groups, interval_s = len(self._ring.groups), self.interval_s
-        metrics.POLL_INTERVAL.set(interval_s)
+        self._metrics.poll_interval.set(interval_s)
         what = cure = ""
         if interval_s > self._every_s:
             what = (
@@ -448,5 +457,5 @@ class PresenceReader:
         for user in silent:
             del self._drifted[user]
         if self.on_silence:
-            metrics.DRIFT.inc(len(silent))
+            self._metrics.drift.inc(len(silent))
             self.on_silence(silent)

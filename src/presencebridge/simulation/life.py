@@ -25,7 +25,7 @@ class Life:
         self.webhook: Any = None
         self.operator: Any = None
         self.sockets: list[AsgiSocket] = []
-        self.service = Service(office.config, outside=InProcess(self))
+        self.service = Service(office.config, outside=InProcess(self), metrics=office.metrics)
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.listens = asyncio.Event()

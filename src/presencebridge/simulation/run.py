@@ -9,7 +9,6 @@ from typing import Final
 
 import msgspec
 
-from presencebridge import metrics
 from presencebridge.emulators.graph.background import Background
 from presencebridge.simulation import fair, lives, troubles, virtual_loop
 from presencebridge.simulation.chronicle import AnyHappening, Violation
@@ -51,7 +50,7 @@ def play(plan: Plan) -> Outcome:
 
 
 async def _played(plan: Plan, folder: Path) -> Outcome:
-    worst, decided = 0.0, _decisions()
+    worst = 0.0
     async with office(plan, folder) as stage:
         await stage.start()
         async with Background() as tasks:
@@ -70,15 +69,15 @@ async def _played(plan: Plan, folder: Path) -> Outcome:
                 stage.deaths.append(Violation(0, stage.time(), None, "the service goes round in circles"))
         ended = stage.time()
         chronicle = tuple(sorted(stage.happened, key=lambda happening: happening.at))
-        stage.counts["decision"] = _decisions() - decided
+        stage.counts["decision"] = _decisions(stage)
         requests = stage.teams_line.carried + stage.pbx_line.carried
     violations = (*stage.deaths, *fair.judge(plan.house, chronicle))
     return Outcome(plan, chronicle, violations, stage.counts, worst, ended, requests)
 
 
-def _decisions() -> int:
-    """How many commands the core has given so far, in this process."""
-    samples = [sample for metric in metrics.COMMANDS.collect() for sample in metric.samples]
+def _decisions(stage: Office) -> int:
+    """How many commands the core has given, in all lives of the service."""
+    samples = [sample for metric in stage.metrics.commands.collect() for sample in metric.samples]
     return round(sum(sample.value for sample in samples if sample.name.endswith("_total")))
 
 

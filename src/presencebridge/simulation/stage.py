@@ -18,6 +18,7 @@ from presencebridge.emulators.graph.background import Background
 from presencebridge.emulators.graph.faults import NotificationFaults
 from presencebridge.emulators.graph.presence import CLIENT_SESSION, Pair
 from presencebridge.emulators.world import User
+from presencebridge.metrics import Metrics
 from presencebridge.simulation import chronicle
 from presencebridge.simulation.chronicle import AnyHappening, AtRest, Glance, Shown
 from presencebridge.simulation.disk import Disk
@@ -47,6 +48,8 @@ class Office:
         self.deaths: list[chronicle.Violation] = []
         """Of the service, by its own doing."""
         self.counts: dict[str, int] = {}
+        self.metrics = Metrics()
+        """Of all lives of the service together."""
         self.changed_at = 0.0
         """When people or troubles last did something."""
         self.written_at = 0.0

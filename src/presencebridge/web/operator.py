@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 
 import jinja2
 import msgspec
-from prometheus_client import generate_latest
 from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -16,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from presencebridge import metrics
+from presencebridge.metrics import CONTENT_TYPE, Metrics, exposition
 from presencebridge.runtime.journal import Journal
 from presencebridge.web import views
 from presencebridge.web.guard import IS_TRUSTED, Guard
@@ -30,7 +29,9 @@ _LONGEST_PAUSE_S: Final = 10 * 366 * 86400.0
 class Site(Protocol):
     """What the pages are about."""
 
+    name: str
     journal: Journal
+    metrics: Metrics
 
     def overview(self) -> views.Overview: ...
     def person(self, name: str) -> views.PersonPage | None: ...
@@ -103,13 +104,13 @@ class _Pages:
         return PlainTextResponse("\n".join(lines) + "\n", 200 if overview.ready else 503)
 
     async def metrics(self, _request: Request) -> Response:
-        overview = self._site.overview()
+        metrics, overview = self._site.metrics, self._site.overview()
         for link in overview.links:
-            metrics.LINK_UP.labels(link.name).set(link.state in ("connected", "degraded"))
+            metrics.link_up.labels(link.name).set(link.state in ("connected", "degraded"))
         conditions = [person.condition for person in overview.people]
         for condition in ("in step", "working", "waiting", "trouble", "paused", "excluded"):
-            metrics.PEOPLE.labels(condition).set(conditions.count(condition))
-        return Response(generate_latest(metrics.REGISTRY), media_type="text/plain; version=0.0.4")
+            metrics.people.labels(condition).set(conditions.count(condition))
+        return Response(exposition({self._site.name: metrics}), media_type=CONTENT_TYPE)
 
     async def people(self, _request: Request) -> Response:
         return _json(self._site.overview())
