@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import httpx2
 import structlog
 
+from presencebridge import words
 from presencebridge.adapters import Outside, PbxSide, pbx_side
 from presencebridge.config import CLOUDS, Config, parse_listen, secret
 from presencebridge.core.events import Paused, PresenceSeen, Resumed, Source
@@ -23,6 +24,7 @@ from presencebridge.graph.signing_keys import SigningKeys
 from presencebridge.graph.teams import GraphTeams
 from presencebridge.graph.watcher import Watcher
 from presencebridge.metrics import Metrics
+from presencebridge.notify import Standing
 from presencebridge.runtime.calls_reader import CallsReader
 from presencebridge.runtime.directory import Directory, ListedPeople, MatchedPeople, Rules
 from presencebridge.runtime.dry_run import DryStatuses, DryTeams
@@ -420,6 +422,11 @@ class Service:
         beats = (self._reader.beat_at, self._calls.beat_at)
         slowest = max(_NO_PROGRESS_S, 2 * self._config.teams.reconcile_every_s)
         return self._clock.now() - min(beats) < slowest
+
+    @property
+    def standing(self) -> Standing:
+        """For the service manager."""
+        return Standing(self.alive, words.standing(self.links.reports(), len(self.people)))
 
 
 class _Rarely:

@@ -1,5 +1,6 @@
 """PURE: what was seen and decided, in plain words: for the page, `why` and the demo."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from presencebridge.core.commands import (
@@ -29,6 +30,7 @@ from presencebridge.core.events import (
     TimerFired,
 )
 from presencebridge.core.model import Because, LegState, State
+from presencebridge.runtime.links import LinkReport, LinkState
 
 _CAUSE = {
     Because.TEAMS_BUSY: "Teams became busy (rule 1)",
@@ -136,3 +138,11 @@ def holding(state: State) -> str:
         unsure = "" if claim.confirmed else ", being set"
         claims.append(f"3CX {claim.value} (was {claim.before}{unsure})")
     return "; ".join(claims) or "nothing"
+
+
+def standing(links: Iterable[LinkReport], people: int) -> str:
+    """How a site stands, in one line: for the service manager."""
+    who = f"{people} {'person' if people == 1 else 'people'}"
+    trouble = (link for link in links if link.state is not LinkState.CONNECTED)
+    amiss = [f"{link.name} is {link.state}: {link.reason}" for link in trouble]
+    return "; ".join([*amiss, who]) if amiss else f"in step, {who}"

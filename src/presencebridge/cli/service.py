@@ -31,8 +31,10 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     """
     from presencebridge import log
     from presencebridge.app import Service
+    from presencebridge.notify import Notifier
 
     keep_memory_private()
+    notifier = Notifier()
     loaded = load(config)
     log.set_up()
     _advise(loaded)
@@ -47,12 +49,19 @@ def run(*, config: Path, dry_run: bool = False) -> None:
         if dry_run:
             lines.append("presencebridge: dry run, nothing is written")
         print("\n".join(lines), flush=True)
+        notifier.ready()
+        notifier.keep_told(lambda: service.standing)
 
     async def serve() -> None:
         stop = asyncio.Event()
+
+        def end() -> None:
+            notifier.stopping()
+            stop.set()
+
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, end)
         await service.run(stop, listening)
 
     asyncio.run(serve())
