@@ -261,14 +261,14 @@ class _Onlooker:
         """Nothing changed until then: what may the bridge have seen, and what must it have done?"""
         begun, self._now = self._now, until
         self._was_calling[self._calling()] = self._was_status[self._status] = until
+        seen = self._seen()
+        if seen is not None:  # also while it is dead: what Graph told then, it tells again
+            self._wished[seen] = until
         if self._dead:
             return
-        seen = self._seen()
         if seen is None or self._paused is not None or self._weather.is_rough(begun, until):
             self._worlds = {w.interrupted(world) for world in self._worlds}
         self._worlds = self._all_that_may_be(seen, self._weather.is_lossy(begun, until))
-        if seen is not None:
-            self._wished[seen] = until
         if self._paused is None:
             self._must_have_acted(seen)
 

@@ -51,7 +51,7 @@ async def play(office: Office, trouble: Trouble) -> None:
         if trouble.kind in _UNDELIVERED and office.plan.site.delivery == "webhook":
             again = office.time() + min(office.time() - begun, _LONGEST_BACKOFF_S) + 30.0
             what = "Graph sends again what it could not deliver"
-            office.tell_trouble(office.time(), again, "notifications", what)
+            office.tell_trouble(begun, again, "notifications", what)
 
 
 async def _over(office: Office, trouble: Trouble) -> None:
