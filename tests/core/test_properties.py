@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -28,6 +30,9 @@ from presencebridge.core.events import (
 from presencebridge.core.machine import next_wake, step
 from presencebridge.core.model import STATUSES, LegState, Presence, State
 from presencebridge.core.policy import CALLS_ONLY, IN_A_CALL, MIRROR, SEED, Policy
+
+TIMES = int(os.environ.get("HYPOTHESIS_TIMES", "1"))
+"""How many times as many examples as usual are tried."""
 
 MANUAL_WINS = replace(SEED, manual_wins=True)
 FREE, MEETING, CALL, AWAY = "Available/Available", "Busy/InAMeeting", "Busy/InACall", "Away/Away"
@@ -264,7 +269,7 @@ class Day(RuleBasedStateMachine):
 
 TestDay = Day.TestCase
 TestDay.settings = settings(
-    max_examples=600, stateful_step_count=30, suppress_health_check=list(HealthCheck), deadline=None
+    max_examples=600 * TIMES, stateful_step_count=30, suppress_health_check=list(HealthCheck), deadline=None
 )
 
 
@@ -291,7 +296,7 @@ def perform(world: World, act: tuple) -> None:
         world.set_leg(*value)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150 * TIMES)
 @given(days, st.sampled_from([SEED, MANUAL_WINS, MIRROR, CALLS_ONLY]))
 def test_without_faults_each_act_causes_at_most_one_write_a_side(day, policy):
     world = World(policy)
@@ -310,7 +315,7 @@ def test_without_faults_each_act_causes_at_most_one_write_a_side(day, policy):
     check_at_rest(world)
 
 
-@settings(max_examples=400)
+@settings(max_examples=400 * TIMES)
 @given(
     days,
     st.data(),
@@ -354,7 +359,7 @@ def test_a_crash_at_any_point_leads_to_the_same_end(day, data, policy):
     assert crashed.end_state() == twin.end_state()
 
 
-@settings(max_examples=500)
+@settings(max_examples=500 * TIMES)
 @given(days, st.data(), st.sampled_from([SEED, MANUAL_WINS, MIRROR, CALLS_ONLY]))
 def test_lost_doubled_late_and_reordered_notifications_and_slow_reads_change_nothing_but_the_delay(
     day, data, policy
@@ -419,7 +424,7 @@ events = st.one_of(
 )
 
 
-@settings(max_examples=400)
+@settings(max_examples=400 * TIMES)
 @given(
     st.lists(st.tuples(events, st.sampled_from([0.0, 1.0, 200.0])), max_size=40),
     st.sampled_from(Day.policies),
