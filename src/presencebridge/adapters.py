@@ -1,11 +1,14 @@
 """Config -> clients of the two outside systems, and all else of the real world that the service stands on."""
 
+import asyncio
 import contextlib
 import ssl
+import urllib.request
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
 import httpx2
@@ -24,9 +27,13 @@ from presencebridge.pbx.v20_statuses import V20Statuses
 from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.pbx.websocket import websocket_dial
 from presencebridge.runtime.clock import SteadyClock
+from presencebridge.runtime.expiry import SERVERS_SOON_DAYS, Deadline, Look
 from presencebridge.runtime.ports import Calls, Clock, Statuses, Store
 from presencebridge.serving import Listener
 from presencebridge.store.sqlite import SqliteStore
+
+_PATIENCE_S: Final = 10.0
+"""With a server that is asked for its certificate only."""
 
 
 def tls(ca_file: Path | None) -> ssl.SSLContext:
@@ -46,6 +53,22 @@ def _is_outside(url: str) -> bool:
     return not is_loopback(urlsplit(url).hostname or "")
 
 
+async def certificate_end(url: str, ca_file: Path | None) -> float | None:
+    """When the certificate of a server ends (seconds since 1970); None without one, or behind a proxy.
+
+    Raises `OSError` or `TimeoutError` where the server can't be reached, or its certificate is not believed.
+    """
+    parts = urlsplit(url)
+    proxied = _is_outside(url) and urllib.request.getproxies().get("https")
+    if parts.scheme != "https" or (proxied and not urllib.request.proxy_bypass(parts.hostname or "")):
+        return None
+    async with asyncio.timeout(_PATIENCE_S):
+        _, writer = await asyncio.open_connection(parts.hostname, parts.port or 443, ssl=tls(ca_file))
+    ends = writer.get_extra_info("peercert").get("notAfter")
+    writer.close()
+    return ssl.cert_time_to_seconds(ends) if ends else None
+
+
 class Listening(Protocol):
     @property
     def url(self) -> str: ...
@@ -60,6 +83,10 @@ class Outside:
     def http(self, url: str, ca_file: Path | None) -> httpx2.AsyncClient:
         """A client for what is at `url`."""
         return http_client(url, ca_file)
+
+    async def certificate_end(self, url: str, ca_file: Path | None) -> float | None:
+        """When the certificate of the server there ends; see the function of that name."""
+        return await certificate_end(url, ca_file)
 
     def dial(self, pbx: Pbx) -> Dial:
         """Opens websockets to V20."""
@@ -94,6 +121,34 @@ class Outside:
             what = f"{host}:{port} can't be had: {error.strerror}"
             cure = "stop what uses it (another presencebridge?), or name another address or port"
             raise Misconfigured([Problem(where, what, cure)]) from error
+
+
+def servers_deadlines(config: Config, outside: Outside) -> list[Look]:
+    """How to ask the servers that are the operator's own when their certificates end."""
+    pbx, bridge, hook = config.pbx, config.pbx.bridge, config.teams.webhook
+    servers = [(pbx.url, pbx.ca_file)] + ([(bridge.url, bridge.ca_file)] if bridge else [])
+    if config.teams.delivery == "webhook" and hook:
+        servers.append((hook.public_url, None))
+
+    async def look(url: str, ca_file: Path | None) -> list[Deadline]:
+        ends = await outside.certificate_end(url, ca_file)
+        host = urlsplit(url).hostname or ""
+        cure = f"renew the certificate on {host}, or see why it was not renewed by itself"
+        found = Deadline("server certificate", host, ends or 0.0, cure, SERVERS_SOON_DAYS)
+        return [found] if ends else []
+
+    return [partial(look, *server) for server in dict.fromkeys(servers)]
+
+
+def licence_deadline(directory: V20Client) -> Look:
+    """How to ask 3CX when its licence ends."""
+
+    async def look() -> list[Deadline]:
+        told = await directory.licence()
+        ends = told.ends_at if told else None
+        return [Deadline("3CX licence", "", ends, "renew the licence of 3CX in good time")] if ends else []
+
+    return look
 
 
 # Graph --------------------------------------------------------------------------------------------

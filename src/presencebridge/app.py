@@ -10,7 +10,7 @@ import httpx2
 import structlog
 
 from presencebridge import words
-from presencebridge.adapters import Outside, PbxSide, pbx_side
+from presencebridge.adapters import Outside, PbxSide, licence_deadline, pbx_side, servers_deadlines
 from presencebridge.config import CLOUDS, Config, parse_listen, secret
 from presencebridge.core.events import Paused, PresenceSeen, Resumed, Source
 from presencebridge.core.model import Presence
@@ -28,6 +28,7 @@ from presencebridge.notify import Standing
 from presencebridge.runtime.calls_reader import CallsReader
 from presencebridge.runtime.directory import Directory, ListedPeople, MatchedPeople, Rules
 from presencebridge.runtime.dry_run import DryStatuses, DryTeams
+from presencebridge.runtime.expiry import Expiry
 from presencebridge.runtime.hub import Hub
 from presencebridge.runtime.journal import Journal
 from presencebridge.runtime.links import LinkReport, Links, LinkState
@@ -138,6 +139,10 @@ class Service:
             self._connect_teams(graph_teams)
             self._connect_pbx(pbx, statuses)
             self._connect_directory(graph_teams, pbx)
+            looks = servers_deadlines(config, outside)
+            if pbx.directory is not None:
+                looks.append(licence_deadline(pbx.directory))
+            self._expiry = Expiry(config, self._clock, looks)
             receiver = await self._connect_webhook(stack, graph_http)
             await self._listen_to_operators(stack)
             on_listening()
@@ -151,6 +156,7 @@ class Service:
                     self._calls.run(),
                     self._statuses.run(),
                     self._look_for_own_sync(pbx),
+                    self._expiry.run(),
                 ]
                 if receiver:
                     work.append(receiver.run())
@@ -378,6 +384,7 @@ class Service:
             self._dry_run,
             [views.link(report) for report in self.links.reports()],
             [self._view(member) for member in sorted(self.people, key=lambda one: (len(one.key), one.key))],
+            [views.Note(one.what, one.cure) for one in self._expiry.warnings],
         )
 
     def person(self, name: str) -> views.PersonPage | None:

@@ -83,6 +83,13 @@ class TestOutside(Outside):
 
     def __init__(self) -> None:
         self.clock_ahead_s = 0.0
+        self.certificates_end_in_days: float | None = None
+        """None: as the servers have them."""
+
+    async def certificate_end(self, url: str, ca_file: Path | None) -> float | None:
+        if self.certificates_end_in_days is None:
+            return await super().certificate_end(url, ca_file)
+        return self.clock().wall() + self.certificates_end_in_days * 86_400
 
     def clock(self) -> SteadyClock:
         return ShiftedClock(self.clock_ahead_s)

@@ -27,6 +27,9 @@ class LoopClock:
     def now(self) -> float:
         return 1_000_000.0 + asyncio.get_running_loop().time()
 
+    def wall(self) -> float:
+        return self.now()
+
 
 def passed() -> float:
     return round(asyncio.get_running_loop().time(), 2)

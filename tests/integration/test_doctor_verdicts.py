@@ -1,6 +1,7 @@
 """What the doctor makes of what it sees, where no emulator can be brought to show it."""
 
 import datetime as dt
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from presencebridge.doctor.faults import Fault
 from presencebridge.doctor.findings import State, Verdict, fine, wrong
 from presencebridge.doctor.network import Target
 from presencebridge.errors import LinkError, Refused, TryAgain
+from presencebridge.pbx import v20
 from presencebridge.runtime.matching import Left, Matching, Reason
 from presencebridge.serving import Listener
 
@@ -103,7 +105,8 @@ def at(days: float) -> str:
     ],
 )
 def test_the_licence_of_the_pbx(told: dict[str, Any], state: State, fault: Fault | None) -> None:
-    assert seen(phones.licence_verdict(told, NOW)) == (state, fault)
+    licence = v20.parse_licence(json.dumps(told).encode())
+    assert seen(phones.licence_verdict(licence, NOW)) == (state, fault)
 
 
 # Entra's refusals ---------------------------------------------------------------------------------

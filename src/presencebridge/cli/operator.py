@@ -45,6 +45,8 @@ def status(*, config: Path, as_json: bool = False) -> int:
         print(f"{link['name']:<24} {link['state']:<10} since {_local(link['since'])}  {link['reason']}")
         if link["cure"]:
             print(f"{'':<24} cure: {link['cure']}")
+    for note in overview.get("expiring", []):
+        print(f"warning: {note['what']}\n{'':<24} cure: {note['cure']}")
     _print_table(
         ("ext.", "person", "Teams", "3CX", "calls", "we hold", "condition"),
         [

@@ -1,5 +1,6 @@
 """From the file to the sections. What can't be read is told word by word, with its line and its cure."""
 
+import datetime as dt
 import tomllib
 import types
 import typing
@@ -175,6 +176,7 @@ def _cure(kind: Any) -> str:
         Path: "a path in quotes",
         float: "a number, without quotes",
         int: "a whole number, without quotes",
+        dt.date: "a day, without quotes, such as 2027-03-01",
     }
     return looks.get(kind, "mend the value")
 

@@ -1,5 +1,6 @@
 """What the config file may say: one struct for each section, one field for each word."""
 
+import datetime as dt
 from pathlib import Path
 from typing import Final, Literal
 
@@ -37,6 +38,8 @@ class Teams(msgspec.Struct, frozen=True, kw_only=True):
     certificate_file: Path | None = None
     """PEM with the app's certificate and its private key."""
     client_secret_file: Path | None = None
+    client_secret_expires: dt.date | None = None
+    """The day on which the client secret ends: the secret itself does not tell, and Entra not to us."""
     delivery: Literal["poll", "webhook"] = "poll"
     poll_every_s: float = 5.0
     """How often everybody's presence is read with delivery "poll"."""

@@ -70,6 +70,7 @@ async def _probes(site: Site, stack: contextlib.AsyncExitStack) -> list[Probe]:
         Probe("own addresses", partial(machine.listeners, site), ("service",)),
         *(probe for target in _targets(site) for probe in _way(site, target)),
         Probe(_CLOCK, partial(network.clock, site)),
+        Probe("expiry", partial(machine.expiry, site)),
         *await _microsoft(site, stack),
         *(await _v20(site, stack) if pbx_kind == "3cx-v20" else await _old_bridge(site, stack)),
         Probe("presence of people", partial(microsoft.presences, site), ("right to read presence",)),

@@ -33,6 +33,11 @@ class Fault(Enum):
         + _ENTRA
         + "Certificates & secrets > Certificates, and restart the service"
     )
+    SECRET_ENDS_SOON = (
+        _ENTRA + "Certificates & secrets > New client secret; write its Value into {file} and its end into "
+        "client_secret_expires in {config}, and restart the service"
+    )
+    EXPIRES_SOON = "{expiry_cure}"
     APP_CERTIFICATE_NOT_YET = "see that this machine's clock is right (timedatectl), or make another: {init}"
     STATE_FOLDER_UNUSABLE = (
         "install -d -o presencebridge -m 700 {folder}   or name another: [state] dir in {config}; "

@@ -1,5 +1,6 @@
 """This machine: the config's advice, the app's credential, the state folder, the addresses we listen on."""
 
+import contextlib
 import datetime as dt
 import errno
 import os
@@ -10,11 +11,13 @@ from typing import Final
 
 from cryptography import x509
 
-from presencebridge.config import Config, advise, parse_listen
+from presencebridge.adapters import servers_deadlines
+from presencebridge.config import Config, Teams, advise, parse_listen
 from presencebridge.doctor.faults import Fault
 from presencebridge.doctor.findings import State, Verdict, fine, warning, wrong
 from presencebridge.doctor.site import Site
 from presencebridge.errors import Misconfigured
+from presencebridge.runtime.expiry import in_words, of_config, soon
 
 _DAY_S: Final = 86_400
 _SOON_DAYS: Final = 30
@@ -41,10 +44,24 @@ async def credential(site: Site) -> Verdict:
         return wrong(Fault.CREDENTIAL_UNUSABLE, f"the app's credential can't be used: {what}", init=site.init)
     file = site.config.teams.certificate_file
     if file is None:
-        return fine("a client secret; when it ends only Entra knows (Certificates & secrets)")
+        return secret_verdict(site.config.teams, site.outside.clock().wall())
     certificate = x509.load_pem_x509_certificate(file.read_bytes())
     ends, begins = certificate.not_valid_after_utc, certificate.not_valid_before_utc
     return certificate_verdict(file, begins, ends, site.outside.clock().wall(), site.init)
+
+
+def secret_verdict(teams: Teams, now: float) -> Verdict:
+    """What there is to say of the client secret, which does not tell its end: the config does."""
+    ends = teams.client_secret_expires
+    if ends is None:
+        what = "a client secret; when it ends only Entra knows (Certificates & secrets): write the day into"
+        return fine(f"{what} client_secret_expires, and you are warned")
+    days = (ends - dt.datetime.fromtimestamp(now, dt.UTC).date()).days
+    if days < _SOON_DAYS:
+        how = f"ends in {days} days" if days > 0 else "has ended"
+        what = f"the client secret {how}, as client_secret_expires says ({ends})"
+        return warning(Fault.SECRET_ENDS_SOON, what, file=str(teams.client_secret_file or "its place"))
+    return fine(f"client secret until {ends}, as client_secret_expires says")
 
 
 def certificate_verdict(file: Path, begins: dt.datetime, ends: dt.datetime, now: float, init: str) -> Verdict:
@@ -59,6 +76,23 @@ def certificate_verdict(file: Path, begins: dt.datetime, ends: dt.datetime, now:
     if days < _SOON_DAYS:
         return warning(Fault.APP_CERTIFICATE_ENDS_SOON, f"{file} ends in {days} days", **words)
     return fine(f"certificate until {ends:%Y-%m-%d}")
+
+
+_HAS_A_PROBE: Final = {"app certificate", "client secret", "3CX licence"}
+
+
+async def expiry(site: Site) -> Verdict:
+    """All else that ends on a day of its own: authorities, servers' certificates, sign-ins."""
+    now = site.outside.clock().wall()
+    found = [one for one in of_config(site.config) if one.kind not in _HAS_A_PROBE]
+    for look in servers_deadlines(site.config, site.outside):
+        with contextlib.suppress(OSError, TimeoutError):  # the way there has probes of its own
+            found += await look()
+    if near := soon(found, now):
+        cure = "; ".join(dict.fromkeys(one.cure for one in near))
+        return warning(Fault.EXPIRES_SOON, "; ".join(one.what for one in near), expiry_cure=cure)
+    first = min(found, key=lambda one: one.ends_at, default=None)
+    return fine(f"first {in_words(first, now)}" if first else "nothing that ends")
 
 
 async def state_folder(site: Site) -> Verdict:

@@ -1,6 +1,5 @@
 """3CX's side: token, rights, extensions, statuses, what would fight with us; and the bridges."""
 
-import datetime as dt
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -15,7 +14,7 @@ from presencebridge.doctor.service import is_paused
 from presencebridge.doctor.site import Site
 from presencebridge.errors import Gone, LinkError, Malformed, Refused
 from presencebridge.pbx import v20, v20_calls
-from presencebridge.pbx.answers import StatusChange
+from presencebridge.pbx.answers import Licence, StatusChange
 from presencebridge.pbx.v20_client import V20Client
 from presencebridge.pbx.v20_statuses import V20Statuses
 from presencebridge.pbx.web_api_client import NeverAnswered, WebApiClient
@@ -23,7 +22,6 @@ from presencebridge.runtime.matching import DOUBLE, Left, Matching, Named, Reaso
 
 _DAY_S: Final = 86_400
 _SOON_DAYS: Final = 30
-_LICENCE_PATH: Final = "/xapi/v1/SystemStatus?$select=Version,LicenseActive,ExpirationDate,ProductCode"
 _VERSION_PATH: Final = "/xapi/v1/Defs?$select=Id"
 
 
@@ -82,33 +80,22 @@ async def configuration_api(site: Site, http: httpx2.AsyncClient) -> Verdict:
 
 async def licence(site: Site) -> Verdict:
     """Whether 3CX's licence is alive, where the role may see that."""
-    try:
-        answer = await _v20(site).ask("GET", _LICENCE_PATH)
-        told = v20.decode(answer, dict[str, Any], "SystemStatus")
-    except LinkError as error:
-        return not_tried(f"the API client's role does not show it: {error}")
+    told = await _v20(site).licence()
+    if told is None:
+        return not_tried("the API client's role does not show it")
     return licence_verdict(told, site.outside.clock().wall())
 
 
-def licence_verdict(told: dict[str, Any], now: float) -> Verdict:
-    """`told`: 3CX's SystemStatus."""
-    ends, code = _moment(told.get("ExpirationDate")), told.get("ProductCode") or ""
-    if told.get("LicenseActive") is False or (ends is not None and ends < now):
+def licence_verdict(told: Licence, now: float) -> Verdict:
+    """What there is to say of 3CX's licence."""
+    if not told.active or (told.ends_at is not None and told.ends_at < now):
         return wrong(Fault.LICENCE_ENDED, "3CX's licence is not active, and its API needs one")
-    if ends is None:
-        return fine(f"active {code}".rstrip())
-    days = int((ends - now) // _DAY_S)
+    if told.ends_at is None:
+        return fine(f"active {told.product}".rstrip())
+    days = int((told.ends_at - now) // _DAY_S)
     if days < _SOON_DAYS:
         return warning(Fault.LICENCE_ENDS_SOON, f"3CX's licence ends in {days} days")
-    return fine(f"active for another {days} days {code}".rstrip())
-
-
-def _moment(text: object) -> float | None:
-    try:
-        found = dt.datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found.replace(tzinfo=found.tzinfo or dt.UTC).timestamp()
+    return fine(f"active for another {days} days {told.product}".rstrip())
 
 
 async def matching(site: Site) -> Verdict:

@@ -24,6 +24,15 @@ class StatusChange(msgspec.Struct, frozen=True):
     wrote: bool
 
 
+class Licence(msgspec.Struct, frozen=True):
+    """What the PBX tells of its licence."""
+
+    active: bool
+    ends_at: float | None
+    """Seconds since 1970; None where it does not end, or is not told."""
+    product: str = ""
+
+
 class PbxUser(msgspec.Struct, frozen=True):
     """Somebody who has an extension, as 3CX's own list has them."""
 

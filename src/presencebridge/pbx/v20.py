@@ -6,6 +6,7 @@ passwords, and they are not for us.
 
 import base64
 import binascii
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
@@ -15,13 +16,14 @@ import msgspec
 from presencebridge.core.model import CUSTOM_1, CUSTOM_2, OUT_OF_OFFICE
 from presencebridge.core.policy import canonical_status
 from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain
-from presencebridge.pbx.answers import PbxUser
+from presencebridge.pbx.answers import Licence, PbxUser
 
 T = TypeVar("T")
 
 TOKEN_PATH: Final = "/connect/token"  # noqa: S105 - a path
 NAMES_PATH: Final = "/xapi/v1/Defs/Pbx.GetSystemParameters()"
 OWN_SYNC_PATH: Final = "/xapi/v1/Microsoft365Integration?$select=AdUsers"
+LICENCE_PATH: Final = "/xapi/v1/SystemStatus?$select=Version,LicenseActive,ExpirationDate,ProductCode"
 
 PAGE: Final = 100
 """More than 100 users at a time are refused."""
@@ -248,6 +250,25 @@ def parse_own_sync(body: bytes) -> str:
     if bindings.get("M365ToPbxBindings"):
         does.append("maps Teams to 3CX")
     return ", ".join(does)
+
+
+def parse_licence(body: bytes) -> Licence:
+    """The licence, of SystemStatus. Raises `Malformed`."""
+    told = decode(body, dict[str, Any], "SystemStatus")
+    product = told.get("ProductCode")
+    return Licence(
+        active=told.get("LicenseActive") is not False,
+        ends_at=_moment(told.get("ExpirationDate")),
+        product=product if isinstance(product, str) else "",
+    )
+
+
+def _moment(text: object) -> float | None:
+    try:
+        found = dt.datetime.fromisoformat(str(text))
+        return found.replace(tzinfo=found.tzinfo or dt.UTC).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def decode(body: bytes | str, kind: type[T], what: str) -> T:

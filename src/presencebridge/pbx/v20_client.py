@@ -9,7 +9,7 @@ import httpx2
 from presencebridge.bounded import read_bounded
 from presencebridge.errors import Gone, Malformed, Refused, TryAgain
 from presencebridge.pbx import v20
-from presencebridge.pbx.answers import PbxUser
+from presencebridge.pbx.answers import Licence, PbxUser
 from presencebridge.unreachable import WAS_CUT, unreachable
 
 _RENEW_AT: Final = 0.8
@@ -120,6 +120,13 @@ class V20Client:
             return v20.parse_own_sync(await self.ask("GET", v20.OWN_SYNC_PATH))
         except (Gone, Refused):
             return ""  # a version without it, or a role that may not see it
+
+    async def licence(self) -> Licence | None:
+        """3CX's licence; None where a role may not see it. Raises `LinkError`."""
+        try:
+            return v20.parse_licence(await self.ask("GET", v20.LICENCE_PATH))
+        except (Gone, Refused):
+            return None
 
     async def _send(self, method: str, path: str, token: str, body: Any) -> bytes:
         what = path.partition("?")[0]

@@ -57,6 +57,9 @@ class InProcess(Outside):
         line = self._office.pbx_line if "pbx." in url else self._office.teams_line
         return line.client(url, self._life)
 
+    async def certificate_end(self, url: str, ca_file: Path | None) -> float | None:  # noqa: ARG002
+        return None
+
     def dial(self, pbx: Pbx) -> Dial:  # noqa: ARG002
         return self._life.dial
 

@@ -101,6 +101,7 @@ class _Pages:
             f"{link.name}: {link.state}" + (f": {link.reason}" if link.reason else "")
             for link in overview.links
         ]
+        lines += [f"warning: {note.what} ({note.cure})" for note in overview.expiring]
         return PlainTextResponse("\n".join(lines) + "\n", 200 if overview.ready else 503)
 
     async def metrics(self, _request: Request) -> Response:

@@ -73,6 +73,13 @@ class LinkView(msgspec.Struct, frozen=True):
     cure: str
 
 
+class Note(msgspec.Struct, frozen=True):
+    """Something worth knowing, and what can be done about it."""
+
+    what: str
+    cure: str
+
+
 class Overview(msgspec.Struct, frozen=True):
     """Everybody, and every link."""
 
@@ -80,13 +87,8 @@ class Overview(msgspec.Struct, frozen=True):
     dry_run: bool
     links: list[LinkView]
     people: list[PersonView]
-
-
-class Note(msgspec.Struct, frozen=True):
-    """Something worth knowing, and what can be done about it."""
-
-    what: str
-    cure: str
+    expiring: list[Note] = []
+    """What ends soon: certificates, secrets, sign-ins, the licence."""
 
 
 _NOT_IN_FULL: Final = Note(
