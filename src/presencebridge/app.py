@@ -1,6 +1,7 @@
 """The composition root: config -> adapters -> moving parts. The whole life of the service is on this page."""
 
 import asyncio
+import collections
 import contextlib
 from collections.abc import Callable
 from typing import Final
@@ -25,6 +26,7 @@ from presencebridge.graph.teams import GraphTeams
 from presencebridge.graph.watcher import Watcher
 from presencebridge.metrics import Metrics
 from presencebridge.notify import Standing
+from presencebridge.runtime import health
 from presencebridge.runtime.calls_reader import CallsReader
 from presencebridge.runtime.directory import Directory, ListedPeople, MatchedPeople, Rules
 from presencebridge.runtime.dry_run import DryStatuses, DryTeams
@@ -32,7 +34,7 @@ from presencebridge.runtime.expiry import Expiry
 from presencebridge.runtime.hub import Hub
 from presencebridge.runtime.journal import Journal
 from presencebridge.runtime.links import LinkReport, Links, LinkState
-from presencebridge.runtime.matching import Named
+from presencebridge.runtime.matching import Named, Reason
 from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.ports import Clock, Statuses
 from presencebridge.runtime.presence_reader import PresenceReader
@@ -48,7 +50,6 @@ _LET_GO_WITHIN_S: Final = 2.0
 _PROBE_EVERY_S: Final = 15.0
 _LONGEST_RETRY_S: Final = 60.0
 _OWN_SYNC_EVERY_S: Final = 600.0
-_NO_PROGRESS_S: Final = 120.0
 _TELL_AGAIN_S: Final = 3600.0
 
 
@@ -376,16 +377,43 @@ class Service:
     # What the listeners ask
 
     def overview(self) -> views.Overview:
-        for name, watcher in self._watchers.items():
-            if watcher.held:
-                self.metrics.subscription_end.labels(name).set(watcher.held.expires_at)
+        amiss = self.out_of_step()
         return views.Overview(
-            self.links.all_up,
+            not amiss,
             self._dry_run,
             [views.link(report) for report in self.links.reports()],
             [self._view(member) for member in sorted(self.people, key=lambda one: (len(one.key), one.key))],
             [views.Note(one.what, one.cure) for one in self._expiry.warnings],
+            amiss,
         )
+
+    def out_of_step(self) -> list[str]:
+        """Why the site is not in step; nothing if it is."""
+        return health.out_of_step(
+            is_known=self._known.is_set(),
+            links=self.links.reports(),
+            people=[(member, self.hub.state(member.key)) for member in self.people],
+            owed=self.hub.owed(),
+            now=self._clock.now(),
+        )
+
+    def measure(self) -> None:
+        """Set what is measured only when somebody asks."""
+        metrics, people = self.metrics, list(self.people)
+        metrics.in_step.set(not self.out_of_step())
+        for report in self.links.reports():
+            metrics.link_up.labels(report.name).set(self.links.named(report.name).is_up)
+        conditions = collections.Counter(self._view(member).condition for member in people)
+        for condition in views.CONDITIONS:
+            metrics.people.labels(condition).set(conditions[condition])
+        for name, watcher in self._watchers.items():
+            metrics.subscription_end.labels(name).set(watcher.held.expires_at if watcher.held else 0)
+        for side, owed in self.hub.owed().items():
+            metrics.writes_owed.labels(side).set(len(owed))
+        for one in self._expiry.deadlines:
+            metrics.expires.labels(one.kind, one.about).set(one.ends_at)
+        left = self._directory.matching.left
+        metrics.unmatched.set(sum(one.why is not Reason.EXCLUDED for one in left))
 
     def person(self, name: str) -> views.PersonPage | None:
         member = self.people.find(name)
@@ -425,10 +453,16 @@ class Service:
 
     @property
     def alive(self) -> bool:
-        """Whether the loops that everything hangs on go round."""
-        beats = (self._reader.beat_at, self._calls.beat_at)
-        slowest = max(_NO_PROGRESS_S, 2 * self._config.teams.reconcile_every_s)
-        return self._clock.now() - min(beats) < slowest
+        """Whether progress is made, as /livez has it."""
+        return not self.stuck()
+
+    def stuck(self) -> list[str]:
+        """What has not moved for too long; nothing if progress is made."""
+        now = self._clock.now()
+        beats = {"reading presence": self._reader.beat_at, "reading calls": self._calls.beat_at}
+        if (since := self.hub.saving_since) is not None:
+            beats["saving"] = since
+        return health.stuck(beats, now, max(health.NO_PROGRESS_S, 2 * self._config.pbx.poll_every_s))
 
     @property
     def standing(self) -> Standing:

@@ -10,10 +10,16 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import Metric
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4"
+
+
+_HOPS_S: Final = (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+_CHANGES_S: Final = (0.01, 0.03, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+"""Seconds. A change takes what a request to Graph or 3CX takes; minutes are a Retry-After."""
 
 
 class Metrics:
@@ -33,13 +39,36 @@ class Metrics:
         )
         self.writes = Counter(
             "presencebridge_writes",
-            "Writes to each side: done, ignored (accepted by 3CX, and nothing changed), or the error.",
-            ["side", "outcome"],
+            "Writes to each side, by kind (set, clear, status): done, ignored (3CX accepted it, and nothing "
+            "changed), or the error.",
+            ["side", "kind", "outcome"],
             registry=registry,
         )
         self.write_seconds = Histogram(
             "presencebridge_write_seconds",
             "How long a write to each side took, the reads around it included.",
+            ["side"],
+            registry=registry,
+        )
+        self.hop_seconds = Histogram(
+            "presencebridge_hop_seconds",
+            "What leads to a write, hop by hop, by what was seen (notification, read, calls, status): "
+            "understood (since a notification came in), decided (until the rules had decided), saved (until "
+            "that was on the disk).",
+            ["seen", "hop"],
+            buckets=_HOPS_S,
+            registry=registry,
+        )
+        self.change_seconds = Histogram(
+            "presencebridge_change_seconds",
+            "From what was seen until the other side had accepted the write that follows, tries included.",
+            ["seen", "side"],
+            buckets=_CHANGES_S,
+            registry=registry,
+        )
+        self.writes_owed = Gauge(
+            "presencebridge_writes_owed",
+            "People who wait for a write to that side just now.",
             ["side"],
             registry=registry,
         )
@@ -70,12 +99,15 @@ class Metrics:
         )
         self.drift = Counter(
             "presencebridge_drift",
-            "Changes that a read found and no notification had told.",
+            "Changes that a read found and nobody had told: teams (no notification in 90 s), 3cx (no "
+            "event of V20's websocket).",
+            ["side"],
             registry=registry,
         )
         self.poll_interval = Gauge(
             "presencebridge_poll_interval_seconds",
-            "At what interval everybody's presence is read, by now.",
+            "At what interval everybody's presence is read by now: longer than was asked for where Graph's "
+            "limit wants it.",
             registry=registry,
         )
         self.link_up = Gauge(
@@ -86,17 +118,55 @@ class Metrics:
         )
         self.last_seen = Gauge(
             "presencebridge_last_seen_timestamp_seconds",
-            "When each source was last heard of.",
+            "When each source was last heard of, in seconds since 1970: teams_notification, teams_read, 3cx.",
             ["source"],
             registry=registry,
         )
         self.subscription_end = Gauge(
             "presencebridge_subscription_end_timestamp_seconds",
-            "When each watcher's presence subscription ends unless it is renewed.",
+            "When each watcher's presence subscription ends unless it is renewed, in seconds since 1970; 0 "
+            "while there is none.",
             ["watcher"],
             registry=registry,
         )
-        self.people = Gauge("presencebridge_people", "People by condition.", ["condition"], registry=registry)
+        self.in_step = Gauge(
+            "presencebridge_in_step",
+            "1 while the site is in step, as /readyz has it; else 0.",
+            registry=registry,
+        )
+        self.expires = Gauge(
+            "presencebridge_expiry_timestamp_seconds",
+            "When a certificate, a secret, a sign-in or a licence ends, in seconds since 1970.",
+            ["kind", "name"],
+            registry=registry,
+        )
+        self.unmatched = Gauge(
+            "presencebridge_people_unmatched",
+            "People of the config or of 3CX for whom nobody was found on the other side.",
+            registry=registry,
+        )
+        self.people = Gauge(
+            "presencebridge_people",
+            "People by condition: in step, working, waiting, trouble, paused, excluded.",
+            ["condition"],
+            registry=registry,
+        )
+
+    @property
+    def declared(self) -> list[MetricWrapperBase]:
+        """All of them, as they are declared above."""
+        return [one for one in vars(self).values() if isinstance(one, MetricWrapperBase)]
+
+
+def reference() -> str:
+    """All metrics as a table in Markdown: docs/metrics.md holds it."""
+    lines = ["| metric | kind | meaning |", "|---|---|---|"]
+    for metric in Metrics().declared:
+        # The library tells of its metrics by these only.
+        name = metric._name + ("_total" if metric._type == "counter" else "")  # noqa: SLF001
+        labels = ",".join(("site", *metric._labelnames))  # noqa: SLF001
+        lines.append(f"| `{name}{{{labels}}}` | {metric._type} | {metric._documentation} |")  # noqa: SLF001
+    return "\n".join(lines)
 
 
 def exposition(sites: Mapping[str, Metrics]) -> bytes:
@@ -123,3 +193,7 @@ class _Joined(Collector):
 
 def _of_site(sample: Sample, site: str) -> Sample:
     return sample._replace(labels={"site": site, **sample.labels})
+
+
+if __name__ == "__main__":
+    print(reference())  # noqa: T201 - what it is for

@@ -15,7 +15,8 @@ def test_a_change_that_3cx_accepts_and_ignores_is_told_and_tried_again(new_site)
         "the page says what is wrong",
         lambda: "3CX accepted the change but still shows Available" in site.trouble(101),
     )
-    assert 'presencebridge_writes_total{outcome="ignored",side="3cx",site=' in site.page("/metrics").text
+    ignored = 'presencebridge_writes_total{kind="status",outcome="ignored",side="3cx",site='
+    assert ignored in site.page("/metrics").text
     site.ask_pbx("DELETE", "/faults")
     site.until_status(1, "Away")
 

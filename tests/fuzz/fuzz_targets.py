@@ -31,6 +31,7 @@ from presencebridge.graph.signing_keys import parse_keys
 from presencebridge.graph.subscriptions import Held
 from presencebridge.graph.teams import _by_name, _readable
 from presencebridge.graph.watcher import Watcher
+from presencebridge.metrics import Metrics
 from presencebridge.pbx import status_web_api, v20, v20_calls, web_api
 from presencebridge.pbx.answers import PbxUser
 from presencebridge.runtime import matching
@@ -164,11 +165,15 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 
 class _Site:
-    alive = True
-
     def __init__(self) -> None:
         self.journal = Journal()
         self.journal.close()  # so that a stream of events ends
+        self.name, self.metrics = "site", Metrics()
+
+    def stuck(self) -> list[str]:
+        return []
+
+    def measure(self) -> None: ...
 
     def overview(self) -> views.Overview:
         return views.Overview(ready=True, dry_run=False, links=[], people=[])

@@ -10,6 +10,7 @@ from presencebridge.core.model import LegState, Presence, State
 from presencebridge.core.policy import SEED
 from presencebridge.errors import LinkError
 from presencebridge.graph.wire import PresenceBody
+from presencebridge.metrics import Metrics
 from presencebridge.pbx.answers import Legs, StatusChange
 from presencebridge.runtime.hub import Hub
 from presencebridge.runtime.journal import Journal
@@ -154,8 +155,10 @@ class Site:
         self.teams, self.pbx = FakeTeams(self.log), FakePbx(self.log)
         self.store = store or NotingStore(self.log)
         self.store.log = self.log
-        self.clock, self.journal = LoopClock(), Journal()
-        self.hub = Hub(self.people, self.store, self.teams, self.pbx, self.clock, self.journal)
+        self.clock, self.journal, self.metrics = LoopClock(), Journal(), Metrics()
+        self.hub = Hub(
+            self.people, self.store, self.teams, self.pbx, self.clock, self.journal, metrics=self.metrics
+        )
         self.reads: list[tuple[str, float]] = []
         self.hub.on_read_wanted = lambda member, not_before: self.reads.append((member.key, not_before))
         self._tasks = asyncio.TaskGroup()

@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from presencebridge.metrics import Metrics
 from presencebridge.runtime.journal import Journal
 from presencebridge.web import guard, views
 from presencebridge.web.operator import operator_app
@@ -16,15 +17,20 @@ RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 
 
 class Site:
-    alive = True
-
     def __init__(self) -> None:
         self.journal = Journal()
+        self.name, self.metrics = "site", Metrics()
         self.orders = 0
+
+    def measure(self) -> None:
+        self.metrics.in_step.set(0)
 
     def overview(self) -> views.Overview:
         link = views.LinkView("graph", "down", "2026-11-23T09:00:00Z", "a reason", "a cure")
         return views.Overview(ready=False, dry_run=False, links=[link], people=[])
+
+    def stuck(self) -> list[str]:
+        return []
 
     def matching(self) -> views.MatchingView:
         return views.MatchingView("list", None, None, [], [], [])

@@ -34,7 +34,7 @@ async def running(site: Site) -> Verdict:
             if why := taken(listen):
                 return wrong(Fault.PORT_TAKEN, f"{listen} is used by something else ({why})", **words)
             return fine("does not run; presencebridge run starts it")
-    if alive.text not in ("ok\n", "no progress\n"):
+    if alive.text != "ok\n" and not alive.text.startswith("no progress\n"):
         return wrong(Fault.PORT_TAKEN, f"what answers at {listen} is not presencebridge", **words)
     if overview.status_code == 401:
         return wrong(Fault.OPERATOR_REFUSES, "runs, and does not take the token of this config")
@@ -43,7 +43,8 @@ async def running(site: Site) -> Verdict:
     seen = re.findall(_SEEN.format(site=re.escape(site.file.stem)), metrics.text)
     site.heard = {source: now - float(at) for source, at in seen if float(at)}
     if alive.status_code != 200:
-        return wrong(Fault.SERVICE_STUCK, "runs, and has made no progress for minutes")
+        what = "; ".join(alive.text.splitlines()[1:]) or "it does not say what hangs"
+        return wrong(Fault.SERVICE_STUCK, f"runs, and has made no progress for minutes: {what}")
     return fine("runs" + (", and does not tell us more" if not site.service["links"] else ""))
 
 

@@ -182,6 +182,7 @@ class V20Calls:
             raise SocketEnded(hearing.result())
         if silence in done:
             self._metrics.call_events.labels("missing").inc()
+            self._metrics.drift.labels("3cx").inc()
             raise SocketEnded("calls changed, and it did not tell")
 
     async def _hear(self, socket: Socket) -> str:

@@ -40,6 +40,7 @@ from presencebridge.core.model import Because, State
 from presencebridge.core.policy import Policy
 from presencebridge.errors import LinkError, TryAgain
 from presencebridge.metrics import Metrics
+from presencebridge.runtime.hops import PBX, TEAMS, Hops, Step, is_owed
 from presencebridge.runtime.journal import Entry, Journal
 from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.ports import Clock, Statuses, Store, Teams
@@ -53,6 +54,10 @@ _SAVE_AGAIN_S: Final = 1.0
 
 _QUIET: Final = frozenset({Because.ECHO, Because.OVERTAKEN})
 """Not worth a line in the log; `why` tells them."""
+
+
+Mailbox = collections.deque[tuple[AnyEvent, float]]
+"""A person's events, each with the time at which it came."""
 
 
 class Hub:
@@ -80,7 +85,10 @@ class Hub:
         self._events = functools.cache(metrics.events.labels)
         self._commands = functools.cache(metrics.commands.labels)
         self._states: dict[str, State] = {}
-        self._mailboxes: dict[str, collections.deque[AnyEvent]] = {}
+        self._hops = Hops(metrics)
+        self._saving: dict[str, float] = {}
+        """Who waits for the disk, and since when it has said nothing."""
+        self._mailboxes: dict[str, Mailbox] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._leaving: dict[str, asyncio.Event] = {}
@@ -164,6 +172,7 @@ class Hub:
         key = member.key
         self._people.remove(member)
         del self._states[key], self._leaving[key]
+        self._hops.forget(key)
         timer = self._timers.pop(key, None)
         if timer:
             timer.cancel()
@@ -186,6 +195,21 @@ class Hub:
     def state(self, key: str) -> State:
         return self._states[key]
 
+    def owed(self) -> dict[str, dict[str, float]]:
+        """For each side, who waits for a write to it, and since when."""
+        now = self._clock.now()
+        teams = ((key, since) for key, since in self._hops.owed(TEAMS) if key in self._states)
+        pbx = ((key, since) for key, since in self._hops.owed(PBX) if key in self._states)
+        return {
+            TEAMS: {key: since for key, since in teams if is_owed(self._states[key].teams_write, now)},
+            PBX: {key: since for key, since in pbx if is_owed(self._states[key].status_write, now)},
+        }
+
+    @property
+    def saving_since(self) -> float | None:
+        """Since when the disk has said nothing to somebody who waits for it; None if nobody does."""
+        return min(self._saving.values(), default=None)
+
     def seen(self, member: Member, event: AnyEvent) -> None:
         """Post what is about this very person, unless they have gone, whoever has the extension now."""
         if self._people.has(member):
@@ -207,24 +231,27 @@ class Hub:
             work = self._work(self._people[key], mailbox)
             self._workers[key] = self._tasks.create_task(work, name=f"mailbox {key}")
         elif len(mailbox) >= _MOST_WAITING:
-            oldest = next((waiting for waiting in mailbox if type(waiting) is type(event)), None)
+            oldest = next((waiting for waiting in mailbox if type(waiting[0]) is type(event)), None)
             if oldest is not None:
                 mailbox.remove(oldest)
-        mailbox.append(event)
+        mailbox.append((event, self._clock.now()))
 
-    async def _work(self, member: Member, mailbox: collections.deque[AnyEvent]) -> None:
+    async def _work(self, member: Member, mailbox: Mailbox) -> None:
         while mailbox:
-            await self._step(member, mailbox.popleft())
+            await self._step(member, *mailbox.popleft())
         # No await between "empty" and here: an event in between would be lost.
         del self._mailboxes[member.key], self._workers[member.key]
 
-    async def _step(self, member: Member, event: AnyEvent) -> None:
+    async def _step(self, member: Member, event: AnyEvent, seen_at: float) -> None:
         key, now, begun = member.key, self._clock.now(), time.perf_counter()
         old = self._states[key]
         new, commands = step(old, event, now, member.policy)
+        decided_at = self._clock.now()
         if new.durable() != old.durable():
             await self._save(key, new)
         self._states[key] = new
+        if new.teams_write is not old.teams_write or new.status_write is not old.status_write:
+            self._hops.decided(key, old, new, event, Step(seen_at, decided_at, self._clock.now()))
         took = time.perf_counter() - begun
         self._events(type(event).__name__).inc()
         if commands or _looks_different(old, new):
@@ -237,15 +264,19 @@ class Hub:
 
     async def _save(self, key: str, state: State) -> None:
         """Nothing is sent before it is saved, so a full disk stops this person here, and tells."""
-        while True:
-            try:
-                await self._store.save(key, state)
-            except OSError as error:
-                self.on_unsaved(str(error))
-                await asyncio.sleep(_SAVE_AGAIN_S)
-            else:
-                self.on_saved()
-                return
+        try:
+            while True:
+                self._saving[key] = self._clock.now()
+                try:
+                    await self._store.save(key, state)
+                except OSError as error:
+                    self.on_unsaved(str(error))
+                    await asyncio.sleep(_SAVE_AGAIN_S)
+                else:
+                    self.on_saved()
+                    return
+        finally:
+            del self._saving[key]
 
     def _carry_out(self, member: Member, command: AnyCommand) -> None:
         self._commands(type(command).__name__, command.because.value).inc()
@@ -266,6 +297,7 @@ class Hub:
             self._tasks.create_task(work, name=f"write {key}")
 
     async def _write_presence(self, member: Member, command: SetPresence | ClearPresence) -> None:
+        kind = "set" if isinstance(command, SetPresence) else "clear"
         try:
             if member.user is None:
                 raise TryAgain(member.troubles.get("teams", "not yet found in Entra"))
@@ -275,11 +307,12 @@ class Hub:
                 else:
                     await self._teams.clear_presence(member.user)
         except LinkError as error:
-            self._metrics.writes.labels("teams", type(error).__name__).inc()
+            self._metrics.writes.labels(TEAMS, kind, type(error).__name__).inc()
             self.seen(member, PresenceWriteFailed(_in_words(error), _after(error)))
             self.on_teams_failed(member)
         else:
-            self._metrics.writes.labels("teams", "done").inc()
+            self._hops.accepted(member.key, TEAMS, self._clock.now())
+            self._metrics.writes.labels(TEAMS, kind, "done").inc()
             self.seen(member, PresenceWritten(isinstance(command, ClearPresence)))
 
     async def _write_status(self, member: Member, command: ChangeStatus) -> None:
@@ -287,11 +320,13 @@ class Hub:
             with self._metrics.write_seconds.labels("3cx").time():
                 change = await self._statuses.change_status(member.key, command.expected, command.wanted)
         except LinkError as error:
-            self._metrics.writes.labels("3cx", type(error).__name__).inc()
+            self._metrics.writes.labels(PBX, "status", type(error).__name__).inc()
             self.seen(member, StatusWriteFailed(_in_words(error), _after(error)))
         else:
             ignored = change.wrote and change.after == change.before
-            self._metrics.writes.labels("3cx", "ignored" if ignored else "done").inc()
+            if not ignored:
+                self._hops.accepted(member.key, PBX, self._clock.now())
+            self._metrics.writes.labels(PBX, "status", "ignored" if ignored else "done").inc()
             self.seen(member, StatusWritten(change.before, change.after, change.wrote))
 
     def _set_timer(self, member: Member, state: State, now: float) -> None:

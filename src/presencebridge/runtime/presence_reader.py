@@ -457,5 +457,5 @@ class PresenceReader:
         for user in silent:
             del self._drifted[user]
         if self.on_silence:
-            self._metrics.drift.inc(len(silent))
+            self._metrics.drift.labels("teams").inc(len(silent))
             self.on_silence(silent)

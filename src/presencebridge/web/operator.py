@@ -39,8 +39,8 @@ class Site(Protocol):
     def pause(self, name: str, seconds: float | None) -> bool: ...
     def resume(self, name: str) -> bool: ...
     def refresh(self) -> None: ...
-    @property
-    def alive(self) -> bool: ...
+    def stuck(self) -> list[str]: ...
+    def measure(self) -> None: ...
 
 
 def operator_app(
@@ -89,15 +89,18 @@ class _Pages:
             return Response(status_code=404)
         return Response(found[0], media_type=found[1])
 
-    async def livez(self, _request: Request) -> Response:
-        alive = self._site.alive
-        return PlainTextResponse("ok\n" if alive else "no progress\n", 200 if alive else 503)
+    async def livez(self, request: Request) -> Response:
+        stuck = self._site.stuck()
+        if stuck and request.scope[IS_TRUSTED]:
+            return PlainTextResponse("\n".join(["no progress", *stuck]) + "\n", 503)
+        return PlainTextResponse(*(("no progress\n", 503) if stuck else ("ok\n", 200)))
 
     async def readyz(self, request: Request) -> Response:
         overview = self._site.overview()
         if not request.scope[IS_TRUSTED]:
             return PlainTextResponse(*(("ready\n", 200) if overview.ready else ("not ready\n", 503)))
-        lines = [
+        lines = [f"not in step: {why}" for why in overview.out_of_step]
+        lines += [
             f"{link.name}: {link.state}" + (f": {link.reason}" if link.reason else "")
             for link in overview.links
         ]
@@ -105,13 +108,8 @@ class _Pages:
         return PlainTextResponse("\n".join(lines) + "\n", 200 if overview.ready else 503)
 
     async def metrics(self, _request: Request) -> Response:
-        metrics, overview = self._site.metrics, self._site.overview()
-        for link in overview.links:
-            metrics.link_up.labels(link.name).set(link.state in ("connected", "degraded"))
-        conditions = [person.condition for person in overview.people]
-        for condition in ("in step", "working", "waiting", "trouble", "paused", "excluded"):
-            metrics.people.labels(condition).set(conditions.count(condition))
-        return Response(exposition({self._site.name: metrics}), media_type=CONTENT_TYPE)
+        self._site.measure()
+        return Response(exposition({self._site.name: self._site.metrics}), media_type=CONTENT_TYPE)
 
     async def people(self, _request: Request) -> Response:
         return _json(self._site.overview())

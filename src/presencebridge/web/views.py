@@ -16,6 +16,8 @@ from presencebridge.runtime.people import Member
 
 _BY: Final = {How.BY_HAND: "config", How.ADDRESS: "address", How.FURTHER: "further address"}
 
+CONDITIONS: Final = ("in step", "working", "waiting", "trouble", "paused", "excluded")
+
 _MOST_LEFT_ON_THE_PAGE: Final = 200
 
 
@@ -35,7 +37,7 @@ class PersonView(msgspec.Struct, frozen=True):
     teams_name: str
     name: str
     condition: str
-    """in step, working, waiting, paused or excluded"""
+    """One of `CONDITIONS`."""
     teams: str | None
     """What Teams shows, as availability/activity."""
     status: str | None
@@ -89,6 +91,8 @@ class Overview(msgspec.Struct, frozen=True):
     people: list[PersonView]
     expiring: list[Note] = []
     """What ends soon: certificates, secrets, sign-ins, the licence."""
+    out_of_step: list[str] = []
+    """Why the site is not ready."""
 
 
 _NOT_IN_FULL: Final = Note(
