@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import ssl
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ import msgspec
 
 from presencebridge.config import CLOUDS, Config, Pbx, PbxBridge, is_loopback, parse_listen, secret
 from presencebridge.errors import Misconfigured, Problem
+from presencebridge.files import Files, FolderFiles
 from presencebridge.graph.auth import AppTokens, SignIn, WatcherTokens, certificate_credential
 from presencebridge.graph.client import Tokens
 from presencebridge.metrics import Metrics
@@ -37,7 +39,17 @@ _PATIENCE_S: Final = 10.0
 
 
 def tls(ca_file: Path | None) -> ssl.SSLContext:
-    """The system's authorities, and a private one if it is named."""
+    """The system's authorities, and a private one if it is named.
+
+    There are a hundred and more authorities, and reading them takes 10 ms and 1 MB: so what trusts the same
+    ones shares a context, for as long as the file is the same.
+    """
+    stamp = ca_file.stat().st_mtime_ns if ca_file is not None else 0
+    return _tls(ca_file, stamp)
+
+
+@functools.lru_cache(maxsize=64)
+def _tls(ca_file: Path | None, _stamp: int) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if ca_file is not None:
         context.load_verify_locations(ca_file)
@@ -96,15 +108,33 @@ class Outside:
         """Raises `Misconfigured` where the credential can't be used."""
         return app_tokens(config)
 
+    def files(self, config: Config) -> Files:
+        """Where the site's keys, subscriptions and sign-ins are kept."""
+        return FolderFiles(config.state.dir)
+
     def watcher_tokens(self, config: Config, name: str) -> Tokens:
-        return watcher_tokens(config, name)
+        return watcher_tokens(config, name, self.files(config))
 
-    def store(self, config: Config) -> contextlib.AbstractContextManager[Store]:
-        """Raises `OSError` where the state folder can't be had."""
-        return SqliteStore(config.state.dir)
+    @contextlib.asynccontextmanager
+    async def store(self, config: Config) -> AsyncIterator[Store]:
+        """Raises `OSError` where the state folder can't be had.
 
-    def workers(self) -> Executor:
-        """Threads for decrypting."""
+        A disk that is slow, or a file that somebody else holds, is waited for in a thread: it is one site's
+        trouble.
+        """
+        store = await asyncio.to_thread(SqliteStore, config.state.dir)
+        with store:
+            try:
+                yield store
+            finally:
+                await asyncio.to_thread(store.close)
+
+    def workers(self) -> contextlib.AbstractContextManager[Executor]:
+        """Threads for decrypting, which all sites share."""
+        return contextlib.nullcontext(self._threads)
+
+    @functools.cached_property
+    def _threads(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(2, "decrypt")
 
     def listener(
@@ -174,8 +204,8 @@ def app_tokens(config: Config) -> AppTokens:
     return AppTokens(sign_in(config), text or "")
 
 
-def watcher_tokens(config: Config, name: str) -> WatcherTokens:
-    return WatcherTokens(sign_in(config), config.state.dir, name)
+def watcher_tokens(config: Config, name: str, files: Files | None = None) -> WatcherTokens:
+    return WatcherTokens(sign_in(config), files or FolderFiles(config.state.dir), name)
 
 
 # 3CX ----------------------------------------------------------------------------------------------

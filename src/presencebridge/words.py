@@ -140,6 +140,12 @@ def holding(state: State) -> str:
     return "; ".join(claims) or "nothing"
 
 
+def many(ready: Iterable[bool]) -> str:
+    """How many sites there are, and how many are in step, in one line."""
+    each = list(ready)
+    return f"{sum(each)} of {len(each)} sites in step"
+
+
 def standing(links: Iterable[LinkReport], people: int) -> str:
     """How a site stands, in one line: for the service manager."""
     who = f"{people} {'person' if people == 1 else 'people'}"

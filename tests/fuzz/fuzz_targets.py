@@ -23,6 +23,7 @@ from presencebridge.core.model import STATUSES, Presence, State
 from presencebridge.emulators.v20 import odata_filter
 from presencebridge.emulators.world import load_world
 from presencebridge.errors import LinkError, Malformed, Misconfigured
+from presencebridge.files import FolderFiles
 from presencebridge.graph import auth, calls, notices, wire
 from presencebridge.graph.auth import SignIn, WatcherTokens, certificate_credential
 from presencebridge.graph.keys import EncryptionKeys, make_key
@@ -38,7 +39,7 @@ from presencebridge.runtime import matching
 from presencebridge.runtime.journal import Journal
 from presencebridge.store.sqlite import SqliteStore
 from presencebridge.web import views
-from presencebridge.web.operator import operator_app
+from presencebridge.web.node import One, operator_app
 from presencebridge.web.webhook import Webhook
 
 # Notifications --------------------------------------------------------------------------------------
@@ -166,7 +167,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 class _Site:
     def __init__(self) -> None:
-        self.journal = Journal()
+        self.journal, self.metrics = Journal(), Metrics()
         self.journal.close()  # so that a stream of events ends
         self.name, self.metrics = "site", Metrics()
 
@@ -232,7 +233,7 @@ def _orders(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def _operator(request: dict[str, Any]) -> None:
-    app = operator_app(_Site(), ["localhost"], "token" if request["query_string"] else "")  # type: ignore[arg-type]
+    app = operator_app(One(_Site()), ["localhost"], "token" if request["query_string"] else "")  # type: ignore[arg-type]
     answer = _asked(app, request)
     assert answer is not None
     assert answer[0] < 500
@@ -573,7 +574,7 @@ _HELD = Held("id", "state", ("a",), "https://a/", "cert", 1.0, 0.5)
 def _held(body: bytes) -> None:
     file = _folder() / "subscription-x.json"
     file.write_bytes(body)
-    watcher = Watcher(None, None, Watched(), None, file, lambda: 0.0)  # type: ignore[arg-type]
+    watcher = Watcher(None, None, Watched(), None, FolderFiles(_folder()), "x", lambda: 0.0)  # type: ignore[arg-type]
     assert watcher.held is None or isinstance(watcher.held, Held)
 
 
@@ -586,7 +587,7 @@ def _key_file(body: bytes) -> None:
     folder = _folder() / "keys"
     folder.mkdir(exist_ok=True)
     (folder / "notification-key-x.pem").write_bytes(body)
-    EncryptionKeys(folder, lambda: 0.0).private_keys()
+    EncryptionKeys(FolderFiles(folder), lambda: 0.0).private_keys()
 
 
 def _credential(body: bytes) -> None:
@@ -632,7 +633,7 @@ def _watcher_file(body: bytes) -> None:
     sign_in.http = _NoNet()  # type: ignore[assignment]
     file = _folder() / "watcher-x.json"
     file.write_bytes(body)
-    WatcherTokens(sign_in, _folder(), "x")._acquire(False)
+    WatcherTokens(sign_in, FolderFiles(_folder()), "x")._acquire(False)
 
 
 def _filter(text: str) -> None:

@@ -8,9 +8,8 @@ from types import SimpleNamespace
 import httpx2
 import pytest
 
-from presencebridge.app import Service
 from presencebridge.cli import operator
-from presencebridge.config import load
+from presencebridge.node import Node, OneFile
 
 CONFIG = """
 [teams]
@@ -38,11 +37,11 @@ def site(folder: Path) -> Path:
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")
 async def test_the_page_is_there_under_the_ipv6_loopback_address(tmp_path, monkeypatch):
-    monkeypatch.setattr("presencebridge.app.parse_listen", lambda _text: ("::1", 0))
-    service = Service(load(site(tmp_path)))
+    monkeypatch.setattr("presencebridge.node.node.parse_listen", lambda _text: ("::1", 0))
+    node = Node(OneFile(site(tmp_path)))
     async with contextlib.AsyncExitStack() as stack:
-        await service._listen_to_operators(stack)
-        async with httpx2.AsyncClient(base_url=service.operator_url, trust_env=False) as client:
+        await node._listen_to_operators(stack)
+        async with httpx2.AsyncClient(base_url=node.operator_url, trust_env=False) as client:
             assert (await client.get("/static/page.js")).status_code == 200
             evil = {"Host": "evil.example"}
             assert (await client.get("/static/page.js", headers=evil)).status_code == 400

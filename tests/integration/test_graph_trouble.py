@@ -12,19 +12,20 @@ from graph_kit import ORIGIN, LoopClock, Tenant, Tokens
 from site_kit import FakePbx
 
 from presencebridge.adapters import Outside
-from presencebridge.app import Service
 from presencebridge.config import Config, load
 from presencebridge.core.events import LegsSeen, StatusSeen
 from presencebridge.core.model import LegState
 from presencebridge.core.policy import SEED
 from presencebridge.graph.client import Budget, GraphClient
 from presencebridge.graph.teams import GraphTeams
+from presencebridge.node.site import Site
 from presencebridge.runtime.hub import Hub
 from presencebridge.runtime.journal import Journal
 from presencebridge.runtime.links import Link, LinkState
 from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.presence_reader import PresenceReader
 from presencebridge.store.memory import MemoryStore
+from presencebridge.web.webhook import Webhook
 
 pytestmark = pytest.mark.looptime
 
@@ -165,15 +166,11 @@ class Hook(httpx2.AsyncBaseTransport):
         return await httpx2.ASGITransport(self.app).handle_async_request(request)
 
 
-class NoListener(contextlib.AsyncExitStack):
-    url = "https://pbx.example.org"
-
-
 class InProcess(Outside):
     """The emulator for Graph, and no sockets, threads or clock."""
 
-    def __init__(self, tenant: Tenant, hook: Hook) -> None:
-        self.tenant, self.hook = tenant, hook
+    def __init__(self, tenant: Tenant) -> None:
+        self.tenant = tenant
         names = (watcher.username for watcher in tenant.world.watchers)
         self.accounts = dict(zip(("one", "two"), names, strict=True))
 
@@ -188,10 +185,6 @@ class InProcess(Outside):
 
     def workers(self) -> contextlib.nullcontext:
         return contextlib.nullcontext()
-
-    def listener(self, where: str, app: object, listen: str) -> NoListener:
-        self.hook.app = app
-        return NoListener()
 
 
 class Watched:
@@ -212,17 +205,18 @@ class Watched:
         self.pbx = FakePbx()
 
     @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[Service]:
-        outside = InProcess(self.tenant, self.hook)
+    async def running(self) -> AsyncIterator[Site]:
+        outside = InProcess(self.tenant)
         clock = outside.clock()
         async with self.tenant.emulator, contextlib.AsyncExitStack() as stack:
-            service = Service(self.config, outside=outside)
+            service = Site(self.config, outside=outside)
             graph = GraphClient(self.tenant.http, Tokens(self.tenant), service._budget)
             teams = GraphTeams(graph, self.config.teams.client_id)
             service.hub = Hub(service.people, MemoryStore(), teams, self.pbx, clock, service.journal)
             await service.hub.load()
             service._connect_teams(teams)
             receiver = await service._connect_webhook(stack, self.tenant.http)
+            self.hook.app = Webhook("/hook", receiver.offer, service.too_large)
             for member, user in zip(service.people, self.tenant.world.users, strict=True):
                 service.people.identify(member, user.id, member.key)
             service._watch()
@@ -246,7 +240,7 @@ class Watched:
                     loop.cancel()
 
 
-def of_subscriptions(service: Service) -> list[LinkState]:
+def of_subscriptions(service: Site) -> list[LinkState]:
     return [report.state for report in service.links.reports() if report.name.startswith("subscription")]
 
 

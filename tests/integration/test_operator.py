@@ -6,7 +6,7 @@ import pytest
 
 from presencebridge.runtime.journal import Journal
 from presencebridge.web import views
-from presencebridge.web.operator import operator_app
+from presencebridge.web.node import One, operator_app
 
 
 class Site:
@@ -39,7 +39,7 @@ def left_out(number: int, *, double: bool = False) -> views.LeftView:
 async def page_of(view: views.MatchingView) -> str:
     site = Site()
     site.told = view
-    app = httpx2.ASGITransport(app=operator_app(site, ["localhost"]))  # type: ignore[arg-type]
+    app = httpx2.ASGITransport(app=operator_app(One(site), ["localhost"]))  # type: ignore[arg-type]
     async with httpx2.AsyncClient(transport=app, base_url="http://localhost") as client:
         assert (await client.get("/api/matching")).json() == msgspec.to_builtins(view)
         return (await client.get("/")).text
@@ -73,7 +73,7 @@ async def test_people_of_a_list_who_are_all_known_are_no_news():
 @pytest.mark.parametrize("seconds", [0, -1, 1e12, 1e300, 10**30, "60"])
 async def test_a_pause_that_no_calendar_has_is_refused(seconds):
     site = Site()
-    app = httpx2.ASGITransport(app=operator_app(site, ["localhost"]))  # type: ignore[arg-type]
+    app = httpx2.ASGITransport(app=operator_app(One(site), ["localhost"]))  # type: ignore[arg-type]
     async with httpx2.AsyncClient(transport=app, base_url="http://localhost") as client:
         answer = await client.post("/api/people/101/pause", json={"seconds": seconds})
         assert (answer.status_code, site.paused) == (400, [])
@@ -82,7 +82,7 @@ async def test_a_pause_that_no_calendar_has_is_refused(seconds):
 
 async def test_a_name_with_a_slash_is_a_name():
     site = Site()
-    app = httpx2.ASGITransport(app=operator_app(site, ["localhost"]))  # type: ignore[arg-type]
+    app = httpx2.ASGITransport(app=operator_app(One(site), ["localhost"]))  # type: ignore[arg-type]
     async with httpx2.AsyncClient(transport=app, base_url="http://localhost") as client:
         answer = await client.post("/api/people/Ann%20%3Cb%3Ex%3C%2Fb%3E/pause", json={})
     assert (answer.status_code, site.paused) == (204, [None])

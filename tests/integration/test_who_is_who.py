@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from presencebridge.app import Service
 from presencebridge.config import load
 from presencebridge.errors import Refused
+from presencebridge.node.site import Site
 from presencebridge.runtime.matching import How, Left, Matching, Reason, Served
 from presencebridge.runtime.people import Member
 
@@ -61,17 +61,17 @@ class Pace:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> Service:
+def service(tmp_path: Path) -> Site:
     (tmp_path / "site.toml").write_text(CONFIG)
     (tmp_path / "secret").write_text("x")
-    made = Service(load(tmp_path / "site.toml"))
+    made = Site(load(tmp_path / "site.toml"))
     made._watchers = {"default": Watcher()}  # type: ignore[dict-item]
     made._reader = Pace()  # type: ignore[assignment]
     made.links.named("subscription default").connected()
     return made
 
 
-def join(service: Service, number: int) -> Member:
+def join(service: Site, number: int) -> Member:
     member = Member(str(number), f"u{number}@x", service.people["101"].policy, f"id-{number}", "", {})
     service.people.add(member)
     return member

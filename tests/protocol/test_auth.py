@@ -18,9 +18,11 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from presencebridge import files
 from presencebridge.emulators.graph import RunningGraph
 from presencebridge.emulators.world import User, Watcher, World
 from presencebridge.errors import LinkError, Refused, TryAgain
+from presencebridge.files import FolderFiles
 from presencebridge.graph import auth
 from presencebridge.graph.auth import AppTokens, SignIn, WatcherTokens, certificate_credential
 from presencebridge.graph.keys import make_key
@@ -308,7 +310,7 @@ def approving(graph: RunningGraph, username: str = WATCHER.username) -> Callable
 
 
 def watcher_of(graph: RunningGraph, folder: Path, name: str = "default") -> WatcherTokens:
-    return WatcherTokens(SignIn(graph.url, TENANT, CLIENT, GRAPH), folder, name)
+    return WatcherTokens(SignIn(graph.url, TENANT, CLIENT, GRAPH), FolderFiles(folder), name)
 
 
 def kept(folder: Path, kind: str, name: str = "default") -> list[str]:
@@ -407,7 +409,7 @@ async def test_a_code_that_is_declined_leaves_the_old_sign_in_as_it_was(tmp_path
 
 
 async def test_nobody_signed_in_is_told_with_the_cure(tmp_path):
-    tokens = WatcherTokens(Entra().sign_in, tmp_path, "default")
+    tokens = WatcherTokens(Entra().sign_in, FolderFiles(tmp_path), "default")
     with pytest.raises(Refused, match="nobody is signed in") as raised:
         await tokens.token()
     assert raised.value.cure == tokens.cure
@@ -417,14 +419,14 @@ async def test_nobody_signed_in_is_told_with_the_cure(tmp_path):
 async def test_a_torn_file_means_that_nobody_is_signed_in(tmp_path, torn):
     (tmp_path / "watcher-default.json").write_bytes(torn)
     with pytest.raises(Refused, match="nobody is signed in"):
-        await WatcherTokens(Entra().sign_in, tmp_path, "default").token()
+        await WatcherTokens(Entra().sign_in, FolderFiles(tmp_path), "default").token()
 
 
 @pytest.mark.parametrize("odd", ["null", "[]", "5", '{"Account": []}', '{"Account": {"a": 5}}'])
 async def test_an_odd_file_ends_nothing(tmp_path, odd):
     (tmp_path / "watcher-default.json").write_text(odd)
     with pytest.raises(LinkError):
-        await WatcherTokens(Entra().sign_in, tmp_path, "default").token()
+        await WatcherTokens(Entra().sign_in, FolderFiles(tmp_path), "default").token()
 
 
 async def test_a_disk_that_is_full_is_told_as_such(tmp_path, monkeypatch):
@@ -434,7 +436,7 @@ async def test_a_disk_that_is_full_is_told_as_such(tmp_path, monkeypatch):
     async with running() as graph:
         tokens = watcher_of(graph, tmp_path)
         await tokens.sign_in(approving(graph))
-        monkeypatch.setattr(auth, "write_private", full)
+        monkeypatch.setattr(files, "write_private", full)
         with pytest.raises(TryAgain, match="No space left") as raised:
             await tokens.token(renewed=True)
         assert "free the disk" in raised.value.cure

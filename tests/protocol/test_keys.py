@@ -11,8 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from presencebridge import files as files_module
 from presencebridge.errors import TryAgain
-from presencebridge.graph import auth, keys
+from presencebridge.files import FolderFiles, write_private
 from presencebridge.graph.keys import EncryptionKeys
 
 DAY = 86_400.0
@@ -41,7 +42,7 @@ def test_the_first_key_is_made_and_kept_for_its_owner_alone(tmp_path, days):
     folder = tmp_path / "state"
     old = os.umask(0)
     try:
-        key = EncryptionKeys(folder, days).newest()
+        key = EncryptionKeys(FolderFiles(folder), days).newest()
     finally:
         os.umask(old)
     file = folder / f"notification-key-{key.id}.pem"
@@ -51,7 +52,7 @@ def test_the_first_key_is_made_and_kept_for_its_owner_alone(tmp_path, days):
 
 
 def test_graph_gets_the_certificate_and_never_the_private_key(tmp_path, days):
-    key = EncryptionKeys(tmp_path, days).newest()
+    key = EncryptionKeys(FolderFiles(tmp_path), days).newest()
     certificate = x509.load_der_x509_certificate(base64.b64decode(key.certificate, validate=True))
     public = certificate.public_key()
     assert isinstance(public, rsa.RSAPublicKey)
@@ -64,15 +65,15 @@ def test_graph_gets_the_certificate_and_never_the_private_key(tmp_path, days):
 
 
 def test_a_restart_finds_the_same_key(tmp_path, days):
-    key = EncryptionKeys(tmp_path, days).newest()
+    key = EncryptionKeys(FolderFiles(tmp_path), days).newest()
     days.passed = 10
-    again = EncryptionKeys(tmp_path, days)
+    again = EncryptionKeys(FolderFiles(tmp_path), days)
     assert again.newest().id == key.id
     assert set(again.private_keys()) == {key.id}
 
 
 def test_a_key_is_replaced_after_ninety_days_and_the_old_one_kept(tmp_path, days):
-    ring = EncryptionKeys(tmp_path, days)
+    ring = EncryptionKeys(FolderFiles(tmp_path), days)
     first = ring.newest().id
     days.passed = 89.9
     assert ring.newest().id == first
@@ -81,7 +82,7 @@ def test_a_key_is_replaced_after_ninety_days_and_the_old_one_kept(tmp_path, days
     assert second != first
     assert ring.newest().id == second
     assert set(ring.private_keys()) == {first, second}
-    assert set(EncryptionKeys(tmp_path, days).private_keys()) == {first, second}
+    assert set(EncryptionKeys(FolderFiles(tmp_path), days).private_keys()) == {first, second}
 
     days.passed = 180.3
     third = ring.newest().id
@@ -90,16 +91,16 @@ def test_a_key_is_replaced_after_ninety_days_and_the_old_one_kept(tmp_path, days
 
 
 def test_after_a_long_sleep_the_old_key_is_still_there_for_what_is_under_way(tmp_path, days):
-    first = EncryptionKeys(tmp_path, days).newest().id
+    first = EncryptionKeys(FolderFiles(tmp_path), days).newest().id
     days.passed = 300
-    ring = EncryptionKeys(tmp_path, days)
+    ring = EncryptionKeys(FolderFiles(tmp_path), days)
     assert set(ring.private_keys()) == {first}
     second = ring.newest().id
     assert set(ring.private_keys()) == {first, second}
 
 
 def test_keys_made_one_after_the_other_are_all_kept_while_graph_may_still_use_them(tmp_path, days):
-    ring = EncryptionKeys(tmp_path, days)
+    ring = EncryptionKeys(FolderFiles(tmp_path), days)
     made = {ring.newest().id}
     for passed in (200.0, 200.5, 201.0):
         days.passed = passed
@@ -113,7 +114,7 @@ def test_keys_made_one_after_the_other_are_all_kept_while_graph_may_still_use_th
 
 
 def test_a_torn_or_foreign_file_does_not_stop_the_start(tmp_path, days):
-    kept = EncryptionKeys(tmp_path, days).newest().id
+    kept = EncryptionKeys(FolderFiles(tmp_path), days).newest().id
     (tmp_path / "notification-key-torn.pem").write_bytes(b"-----BEGIN PRIVATE KEY-----\nAAAA")
     (tmp_path / "notification-key-empty.pem").write_bytes(b"")
     (tmp_path / "notification-key-odd.pem").write_bytes(b"\xff\xfe")
@@ -122,7 +123,7 @@ def test_a_torn_or_foreign_file_does_not_stop_the_start(tmp_path, days):
     )
     (tmp_path / "notification-key-curve.pem").write_bytes(curve)
     (tmp_path / "notification-key-x.123.part").write_bytes(b"half")
-    ring = EncryptionKeys(tmp_path, days)
+    ring = EncryptionKeys(FolderFiles(tmp_path), days)
     assert ring.newest().id == kept
     assert set(ring.private_keys()) == {kept}
 
@@ -131,8 +132,8 @@ def test_a_new_key_that_can_not_be_kept_is_not_used(tmp_path, days, monkeypatch)
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(keys, "write_private", full)
-    ring = EncryptionKeys(tmp_path, days)
+    monkeypatch.setattr(files_module, "write_private", full)
+    ring = EncryptionKeys(FolderFiles(tmp_path), days)
     with pytest.raises(TryAgain, match="No space left"):
         ring.newest()
     assert ring.private_keys() == {}
@@ -143,7 +144,7 @@ def test_a_new_key_that_can_not_be_kept_is_not_used(tmp_path, days, monkeypatch)
 
 def test_a_private_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     file = tmp_path / "folder" / "secret.json"
-    auth.write_private(file, "first")
+    write_private(file, b"first")
     assert file.read_text() == "first"
     assert file.stat().st_mode & 0o777 == 0o600
 
@@ -152,7 +153,7 @@ def test_a_private_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", torn)
     with pytest.raises(OSError, match="No space"):
-        auth.write_private(file, "second, and longer")
+        write_private(file, b"second, and longer")
     assert file.read_text() == "first"
 
 
@@ -160,5 +161,5 @@ def test_a_private_file_takes_back_what_others_were_allowed(tmp_path):
     file = tmp_path / "secret.json"
     file.write_text("old")
     file.chmod(0o644)
-    auth.write_private(file, "new")
+    write_private(file, b"new")
     assert file.stat().st_mode & 0o777 == 0o600

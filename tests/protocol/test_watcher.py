@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from presencebridge import files
 from presencebridge.errors import LinkError, Refused
-from presencebridge.graph import watcher as watcher_module
-from presencebridge.graph.auth import write_private
+from presencebridge.files import FolderFiles, write_private
 from presencebridge.graph.client import GraphClient
 from presencebridge.graph.keys import EncryptionKey, EncryptionKeys, make_key
 from presencebridge.graph.receiver import Watched
@@ -134,7 +134,7 @@ class Site:
         self.folder = folder
         if not _KEYS:
             _KEYS.append(make_key(datetime.fromtimestamp(START, UTC)))
-        write_private(folder / f"notification-key-{_KEYS[0].id}.pem", _KEYS[0].to_pem())
+        write_private(folder / f"notification-key-{_KEYS[0].id}.pem", _KEYS[0].to_pem().encode())
         self.graph, self.tokens = Graph(), Tokens()
         self.start()
 
@@ -144,10 +144,12 @@ class Site:
             transport=httpx2.MockTransport(self.graph.answer), base_url="https://graph.microsoft.com"
         )
         self.client = GraphClient(http, self.tokens)
-        self.keys = EncryptionKeys(self.folder, self.now)
+        self.keys = EncryptionKeys(FolderFiles(self.folder), self.now)
         self.watched, self.link = Watched(), Link()
         self.file = self.folder / "subscription-default.json"
-        self.watcher = Watcher(self.client, self.keys, self.watched, self.link, self.file, self.now)
+        self.watcher = Watcher(
+            self.client, self.keys, self.watched, self.link, FolderFiles(self.folder), "default", self.now
+        )
         self.gaps: list[float] = []
         self.watcher.on_gap = lambda: self.gaps.append(round(passed()))
         self.watcher.watch((ANN, BEN), URL)
@@ -496,7 +498,7 @@ async def test_a_full_disk_does_not_end_the_watch(site, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(watcher_module, "write_private", full)
+    monkeypatch.setattr(files, "write_private", full)
     await site.work(2 * HOUR)
     assert site.graph.made == 1
     assert len(site.graph.times("PATCH one")) == 4

@@ -10,7 +10,7 @@ import pytest
 from presencebridge.metrics import Metrics
 from presencebridge.runtime.journal import Journal
 from presencebridge.web import guard, views
-from presencebridge.web.operator import operator_app
+from presencebridge.web.node import One, operator_app
 
 TOKEN = "0123456789abcdef-a-token"
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
@@ -18,8 +18,7 @@ RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 
 class Site:
     def __init__(self) -> None:
-        self.journal = Journal()
-        self.name, self.metrics = "site", Metrics()
+        self.journal, self.metrics = Journal(), Metrics()
         self.orders = 0
 
     def measure(self) -> None:
@@ -54,7 +53,7 @@ class Door:
     def __init__(self, token: str = "", hosts: tuple[str, ...] = ("localhost", "127.0.0.1")) -> None:
         self.site = Site()
         self.now = 0.0
-        self._app: Any = operator_app(self.site, hosts, token, lambda: self.now)
+        self._app: Any = operator_app(One(self.site), hosts, token, lambda: self.now)
 
     async def ask(
         self,
@@ -319,4 +318,4 @@ def test_the_page_needs_nothing_that_its_policy_forbids():
         assert "|safe" not in text.replace(" ", "")
         assert " on" + "click" not in text
         for script in text.split("<script")[1:]:
-            assert script.startswith(' src="/static/')
+            assert script.startswith(' src="static/')

@@ -63,7 +63,7 @@ async def _demo(folder: Path, people: int, pbx: str, speed: float, port: int, se
         loop.add_signal_handler(number, stop.set)
     console.print("starting both emulators, the bridge and its page ...")
     async with show(folder, office(people), pbx, speed, port, tell) as running:
-        console.print(f"the page: [bold]{running.service.operator_url}/[/]" + _how_to_end(seconds))
+        console.print(f"the page: [bold]{running.node.operator_url}/[/]" + _how_to_end(seconds))
         wrong = await running.play(stop, seconds)
         console.print()
         for who in running.colleagues:
@@ -84,11 +84,11 @@ def _how_to_end(seconds: float | None) -> str:
 def _summary(console: Console, running: "Show", name: str, extension: str, wrong: list[str]) -> None:
     from presencebridge import words
 
-    state = running.service.hub.state(extension)
+    state = running.node.site.hub.state(extension)
     console.print(f"[bold]{name}[/] (extension {extension}): Teams {state.shown}, 3CX {state.status}")
     for what in wrong:
         console.print(f"    [red]{escape(what)}[/]")
-    for entry in running.service.journal.of(extension):
+    for entry in running.node.site.journal.of(extension):
         deeds = [words.said(command) for command in entry.said if words.is_deed(command)]
         if deeds:
             console.print(f"    {escape(words.seen(entry.seen))}", style="dim")

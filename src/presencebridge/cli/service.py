@@ -30,7 +30,7 @@ def run(*, config: Path, dry_run: bool = False) -> None:
         Decide and tell, and write nothing to either side.
     """
     from presencebridge import log
-    from presencebridge.app import Service
+    from presencebridge.node import Node, OneFile
     from presencebridge.notify import Notifier
 
     keep_memory_private()
@@ -38,19 +38,19 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     loaded = load(config)
     log.set_up()
     _advise(loaded)
-    service = Service(loaded, dry_run=dry_run, name=config.stem)
+    node = Node(OneFile(config), dry_run=dry_run)
     if dry_run:
         structlog.contextvars.bind_contextvars(dry_run=True)
 
     def listening() -> None:
-        lines = [f"presencebridge: the page is at {service.operator_url}/"]
-        if service.webhook_url:
-            lines.append(f"presencebridge: the webhook is at {service.webhook_url}")
+        lines = [f"presencebridge: the page is at {node.operator_url}/"]
+        if node.webhook_url:
+            lines.append(f"presencebridge: the webhook is at {node.webhook_url}")
         if dry_run:
             lines.append("presencebridge: dry run, nothing is written")
         print("\n".join(lines), flush=True)
         notifier.ready()
-        notifier.keep_told(lambda: service.standing)
+        notifier.keep_told(lambda: node.standing)
 
     async def serve() -> None:
         stop = asyncio.Event()
@@ -62,7 +62,7 @@ def run(*, config: Path, dry_run: bool = False) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end)
-        await service.run(stop, listening)
+        await node.run(stop, listening)
 
     asyncio.run(serve())
 

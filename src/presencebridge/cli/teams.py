@@ -127,7 +127,8 @@ async def list_(*, config: Path, watcher: str = "default") -> None:
 @subscriptions.command
 async def create(*, config: Path, watcher: str = "default") -> None:
     """Make the account's subscription for the people of the config; a running service does it by itself."""
-    from presencebridge.app import WatcherSite, new_watcher
+    from presencebridge.files import FolderFiles
+    from presencebridge.node.site import WatcherSite, new_watcher
     from presencebridge.runtime.clock import SteadyClock
 
     loaded = load(config)
@@ -140,8 +141,8 @@ async def create(*, config: Path, watcher: str = "default") -> None:
         ids = tuple(user.id for user in (await graph.find(names)).values())
     async with _as_watcher(loaded, watcher) as graph:
         try:
-            site = WatcherSite(loaded, SteadyClock())
-            held = await new_watcher(loaded, watcher, graph, site).create(ids, hook.public_url)
+            site = WatcherSite(FolderFiles(loaded.state.dir), SteadyClock())
+            held = await new_watcher(watcher, graph, site).create(ids, hook.public_url)
         except Conflict as error:
             error.cure = "the account has one already: presencebridge teams subscriptions renew, or delete"
             raise

@@ -3,6 +3,7 @@
 from presencebridge.config.addresses import is_loopback, parse_listen
 from presencebridge.config.advice import advise
 from presencebridge.config.checks import check
+from presencebridge.config.node_file import NodeConfig, NodeWebhook
 from presencebridge.config.policy_section import PolicySection
 from presencebridge.config.reading import load
 from presencebridge.config.secret_sources import secret
@@ -22,6 +23,8 @@ from presencebridge.config.sections import (
 __all__ = [
     "CLOUDS",
     "Config",
+    "NodeConfig",
+    "NodeWebhook",
     "Operator",
     "Pbx",
     "PbxBridge",

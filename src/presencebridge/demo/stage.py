@@ -14,13 +14,14 @@ import httpx2
 
 from presencebridge import words
 from presencebridge.adapters import watcher_tokens
-from presencebridge.app import Service
 from presencebridge.config import Config, load
 from presencebridge.demo.office import NAMES, Colleague, Side, office_day
 from presencebridge.emulators.graph.serve import RunningGraph
 from presencebridge.emulators.v20.serve import RunningV20
 from presencebridge.emulators.webapi.serve import RunningWebApi
 from presencebridge.emulators.world import Extension, User, Watcher, World
+from presencebridge.node import Node
+from presencebridge.node.source import Given
 
 _SETTLE_WITHIN_S: Final = 20.0
 _LONGEST_EPISODE_S: Final = 16.0
@@ -31,9 +32,9 @@ class Show:
     """A running demo."""
 
     def __init__(
-        self, service: Service, colleagues: list[Colleague], speed: float, tell: Callable[[str, str], None]
+        self, node: Node, colleagues: list[Colleague], speed: float, tell: Callable[[str, str], None]
     ) -> None:
-        self.service = service
+        self.node = node
         self.colleagues = colleagues
         self._speed = speed
         self._tell = tell
@@ -68,7 +69,7 @@ class Show:
 
     async def _follow(self) -> None:
         """Tell what the bridge does, as it happens."""
-        async with self.service.journal.follow() as entries:
+        async with self.node.site.journal.follow() as entries:
             while True:
                 entry = await entries.get()
                 if entry is not None:
@@ -116,15 +117,15 @@ async def show(
             Colleague((user.display_name or "", user.user_principal_name, extension.number), sides, tell)
             for user, extension in zip(world.users, world.extensions, strict=True)
         ]
-        service = Service(config)
+        node = Node(Given("demo", config))
         stop, listening = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(service.run(stop, listening.set))
+            tasks.create_task(node.run(stop, listening.set))
             await listening.wait()
             async with asyncio.timeout(_SETTLE_WITHIN_S):
-                while not service.overview().ready:
+                while not node.site.overview().ready:
                     await asyncio.sleep(0.05)
-            yield Show(service, colleagues, speed, tell)
+            yield Show(node, colleagues, speed, tell)
             stop.set()
 
 

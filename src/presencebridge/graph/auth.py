@@ -3,11 +3,9 @@
 import asyncio
 import contextlib
 import json
-import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -18,6 +16,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
 from presencebridge.errors import LinkError, Refused, TryAgain
+from presencebridge.files import Files
 
 T = TypeVar("T")
 
@@ -117,11 +116,12 @@ class AppTokens:
 
 
 class WatcherTokens:
-    """Tokens of a signed-in account. They are kept in a file of mode 0600 and renewed by themselves."""
+    """Tokens of a signed-in account. They are kept in a private file and renewed by themselves."""
 
-    def __init__(self, sign_in: SignIn, folder: Path, name: str) -> None:
+    def __init__(self, sign_in: SignIn, files: Files, name: str) -> None:
         self._sign_in = sign_in
-        self._file = folder / f"watcher-{name}.json"
+        self._files = files
+        self._file = f"watcher-{name}.json"
         self.name = name
         self._one_at_a_time = asyncio.Lock()
         self._guard = threading.Lock()
@@ -183,9 +183,10 @@ class WatcherTokens:
 
     def _application(self) -> tuple[msal.PublicClientApplication, msal.SerializableTokenCache]:
         cache = msal.SerializableTokenCache()
-        if self._file.is_file():
+        kept = self._files.read(self._file)
+        if kept is not None:
             with contextlib.suppress(ValueError):  # torn: nobody is signed in
-                text = self._file.read_text("utf-8")
+                text = kept.decode()
                 if isinstance(json.loads(text), dict):
                     cache.deserialize(text)
         app = msal.PublicClientApplication(
@@ -200,19 +201,7 @@ class WatcherTokens:
     def _keep(self, cache: msal.SerializableTokenCache) -> None:
         """Entra gives a new refresh token with each use, so the newest must outlast us."""
         if cache.has_state_changed:
-            write_private(self._file, cache.serialize())
-
-
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    part = file.with_suffix(f".{os.getpid()}.part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
+            self._files.write(self._file, cache.serialize().encode())
 
 
 def certificate_credential(pem: str) -> dict[str, str]:

@@ -6,10 +6,10 @@ encrypted. https://learn.microsoft.com/graph/change-notifications-with-resource-
 
 import base64
 import contextlib
+import fnmatch
 import itertools
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Final
 
 from cryptography import x509
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from presencebridge.errors import TryAgain
-from presencebridge.graph.auth import write_private
+from presencebridge.files import Files
 
 RENEW_AFTER: Final = timedelta(days=90)
 KEEP_OLD_FOR: Final = timedelta(days=2)
@@ -48,14 +48,14 @@ class EncryptionKey:
 class EncryptionKeys:
     """The key ring: the newest key, and every key that may still be needed."""
 
-    def __init__(self, folder: Path, now: Callable[[], float]) -> None:
-        self._folder = folder
+    def __init__(self, files: Files, now: Callable[[], float]) -> None:
+        self._files = files
         self._now = now
         self._keys: dict[str, EncryptionKey] = {}
-        for file in folder.glob("notification-key-*.pem"):
+        for name in fnmatch.filter(files.names(), _file_of("*")):
             # torn: as good as lost, and a new one takes its place
             with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
-                key = _load(file)
+                key = _load(files.read(name) or b"")
                 self._keys[key.id] = key
 
     def newest(self) -> EncryptionKey:
@@ -80,13 +80,13 @@ class EncryptionKeys:
     def _make(self, now: datetime) -> EncryptionKey:
         key = make_key(now)
         try:
-            write_private(self._folder / f"notification-key-{key.id}.pem", key.to_pem())
+            self._files.write(_file_of(key.id), key.to_pem().encode())
             # A key is not needed any more, once the one after it has lasted a while.
             by_age = sorted(self._keys.values(), key=lambda old: old.made_at)
             for old, successor in itertools.pairwise(by_age):
                 if now - successor.made_at > KEEP_OLD_FOR:
                     del self._keys[old.id]
-                    (self._folder / f"notification-key-{old.id}.pem").unlink(missing_ok=True)
+                    self._files.delete(_file_of(old.id))
         except OSError as error:
             cure = "free the disk, or mend the state folder's rights"
             raise TryAgain(f"a new notification key can't be kept: {error}", cure=cure) from error
@@ -111,9 +111,12 @@ def make_key(now: datetime) -> EncryptionKey:
     return EncryptionKey(key, certificate)
 
 
-def _load(file: Path) -> EncryptionKey:
-    pem = file.read_bytes()
+def _file_of(key: str) -> str:
+    return f"notification-key-{key}.pem"
+
+
+def _load(pem: bytes) -> EncryptionKey:
     key = serialization.load_pem_private_key(pem, None)
     if not isinstance(key, rsa.RSAPrivateKey):
-        raise TypeError(f"{file} holds no RSA key")
+        raise TypeError("the file holds no RSA key")
     return EncryptionKey(key, x509.load_pem_x509_certificate(pem))

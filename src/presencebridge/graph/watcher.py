@@ -5,15 +5,14 @@ import contextlib
 import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
 from presencebridge.errors import Conflict, Gone, LinkError, Refused, TryAgain
+from presencebridge.files import Files
 from presencebridge.graph import calls, wire
-from presencebridge.graph.auth import write_private
 from presencebridge.graph.client import GraphClient
 from presencebridge.graph.keys import EncryptionKeys
 from presencebridge.graph.receiver import Watched
@@ -50,7 +49,8 @@ class Watcher:
         keys: EncryptionKeys,
         watched: Watched,
         link: Link,
-        file: Path,
+        files: Files,
+        name: str,
         now: Callable[[], float],
         wall: Callable[[], float] | None = None,
     ) -> None:
@@ -58,7 +58,8 @@ class Watcher:
         self._keys = keys
         self._watched = watched
         self._link = link
-        self._file = file
+        self._files = files
+        self._file = f"subscription-{name}.json"
         self._now = now
         self._wall = wall or now
         """The clock for what Graph compares with its own."""
@@ -235,19 +236,19 @@ class Watcher:
         self._watched.client_states[held.id] = held.client_state
         # Where it can't be kept, the next start finds it in the way and clears it away.
         with contextlib.suppress(OSError):
-            write_private(self._file, msgspec.json.encode(held).decode())
+            self._files.write(self._file, msgspec.json.encode(held))
 
     def _forget(self) -> None:
         if self._held:
             self._watched.client_states.pop(self._held.id, None)
         self._held = None
         with contextlib.suppress(OSError):
-            self._file.unlink(missing_ok=True)
+            self._files.delete(self._file)
 
     def _load(self) -> Held | None:
         try:
-            held = msgspec.json.decode(self._file.read_bytes(), type=Held)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            held = msgspec.json.decode(self._files.read(self._file) or b"", type=Held)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         self._watched.client_states[held.id] = held.client_state
         return held

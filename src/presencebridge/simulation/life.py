@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 import msgspec
 
-from presencebridge.app import Service
+from presencebridge.node import Node
+from presencebridge.node.source import Given
 from presencebridge.pbx.v20_feed import Socket
 from presencebridge.simulation.line import served
 from presencebridge.simulation.outside import AsgiSocket, InProcess, LifeClock, dial
@@ -25,7 +26,8 @@ class Life:
         self.webhook: Any = None
         self.operator: Any = None
         self.sockets: list[AsgiSocket] = []
-        self.service = Service(office.config, outside=InProcess(self), metrics=office.metrics)
+        given = Given("office", office.config)
+        self.node = Node(given, outside=InProcess(self), metrics=office.metrics)
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.listens = asyncio.Event()
@@ -38,7 +40,7 @@ class Life:
         """Until it ends. Raises whatever it dies of, but for `kill`."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._task = tasks.create_task(self.service.run(self._stop, self.listens.set), name="service")
+                self._task = tasks.create_task(self.node.run(self._stop, self.listens.set), name="service")
         finally:
             self._gone()
             self.ended.set()

@@ -69,10 +69,12 @@ class InProcess(Outside):
     def watcher_tokens(self, config: Config, name: str) -> "EntraTokens":  # noqa: ARG002
         return EntraTokens(self._life, name)
 
-    def store(self, config: Config) -> contextlib.AbstractContextManager[Store]:  # noqa: ARG002
-        return self._office.disk.mounted(self._life)
+    @contextlib.asynccontextmanager
+    async def store(self, config: Config) -> AsyncIterator[Store]:  # noqa: ARG002
+        with self._office.disk.mounted(self._life) as store:
+            yield store
 
-    def workers(self) -> Executor:
+    def workers(self) -> contextlib.AbstractContextManager[Executor]:
         return InlineWorkers()
 
     def listener(

@@ -87,8 +87,13 @@ class SqliteStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._jobs.put(None)
-        self._thread.join()
+        self.close()
+
+    def close(self) -> None:
+        """Wait until everything is on the disk, and let the file go. It does no harm to do it twice."""
+        if self._thread.is_alive():
+            self._jobs.put(None)
+            self._thread.join()
         self._connection.close()
 
     def load(self) -> dict[str, State]:

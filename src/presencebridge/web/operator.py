@@ -1,8 +1,7 @@
 """The operator's listener: page, API, health and metrics. On loopback unless the config says otherwise."""
 
 import asyncio
-import time
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable
 from importlib import resources
 from typing import Any, Final, Protocol
 
@@ -15,10 +14,10 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from presencebridge.metrics import CONTENT_TYPE, Metrics, exposition
+from presencebridge.metrics import Metrics
 from presencebridge.runtime.journal import Journal
 from presencebridge.web import views
-from presencebridge.web.guard import IS_TRUSTED, Guard
+from presencebridge.web.guard import IS_TRUSTED
 
 _PING_S: Final = 15
 _AT_MOST_EVERY_S: Final = 0.25
@@ -43,10 +42,8 @@ class Site(Protocol):
     def measure(self) -> None: ...
 
 
-def operator_app(
-    site: Site, hosts: Collection[str], token: str = "", now: Callable[[], float] = time.monotonic
-) -> ASGIApp:
-    """The application, behind its guard: `hosts` and `token` are what that goes by."""
+def site_app(site: Callable[[], Site]) -> ASGIApp:
+    """Page and API of one site, whose object may be another one each time that it is asked for."""
     pages = _Pages(site)
     routes = [
         Route("/", pages.page),
@@ -54,7 +51,6 @@ def operator_app(
         Route("/static/{name}", pages.static),
         Route("/livez", pages.livez),
         Route("/readyz", pages.readyz),
-        Route("/metrics", pages.metrics),
         Route("/api/people", pages.people),
         Route("/api/people/{person:path}/pause", pages.pause, methods=["POST"]),
         Route("/api/people/{person:path}/resume", pages.resume, methods=["POST"]),
@@ -63,12 +59,12 @@ def operator_app(
         Route("/api/refresh", pages.refresh, methods=["POST"]),
         Route("/api/events", pages.events),
     ]
-    return Guard(Starlette(routes=routes), hosts, token, now)
+    return Starlette(routes=routes)
 
 
 class _Pages:
-    def __init__(self, site: Site) -> None:
-        self._site = site
+    def __init__(self, site: Callable[[], Site]) -> None:
+        self._find = site
         folder = resources.files("presencebridge.web")
         loader = jinja2.FunctionLoader(lambda name: (folder / "templates" / name).read_text("utf-8"))
         self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
@@ -76,6 +72,10 @@ class _Pages:
             name: ((folder / "static" / name).read_bytes(), kind)
             for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css"))
         }
+
+    @property
+    def _site(self) -> Site:
+        return self._find()
 
     async def page(self, _request: Request) -> Response:
         return self._html("page.html")
@@ -90,10 +90,7 @@ class _Pages:
         return Response(found[0], media_type=found[1])
 
     async def livez(self, request: Request) -> Response:
-        stuck = self._site.stuck()
-        if stuck and request.scope[IS_TRUSTED]:
-            return PlainTextResponse("\n".join(["no progress", *stuck]) + "\n", 503)
-        return PlainTextResponse(*(("no progress\n", 503) if stuck else ("ok\n", 200)))
+        return livez(self._site.stuck(), request)
 
     async def readyz(self, request: Request) -> Response:
         overview = self._site.overview()
@@ -106,10 +103,6 @@ class _Pages:
         ]
         lines += [f"warning: {note.what} ({note.cure})" for note in overview.expiring]
         return PlainTextResponse("\n".join(lines) + "\n", 200 if overview.ready else 503)
-
-    async def metrics(self, _request: Request) -> Response:
-        self._site.measure()
-        return Response(exposition({self._site.name: self._site.metrics}), media_type=CONTENT_TYPE)
 
     async def people(self, _request: Request) -> Response:
         return _json(self._site.overview())
@@ -161,6 +154,12 @@ class _Pages:
         overview, matching = self._site.overview(), views.page_of(self._site.matching())
         html = self._templates.get_template(template).render(overview=overview, matching=matching)
         return Response(html, media_type="text/html")
+
+
+def livez(stuck: list[str], request: Request) -> Response:
+    if stuck and request.scope[IS_TRUSTED]:
+        return PlainTextResponse("\n".join(["no progress", *stuck]) + "\n", 503)
+    return PlainTextResponse(*(("no progress\n", 503) if stuck else ("ok\n", 200)))
 
 
 async def _order(request: Request) -> dict[str, Any] | None:

@@ -11,6 +11,8 @@ Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+Offer = Callable[[bytes], bool | Awaitable[bool]]
+"""Takes a body in; False if the sender should come again later."""
 
 _LARGEST_BODY: Final = 4_000_000
 """A full batch of Graph's is far smaller: 650 items of 3 kB are 2 MB."""
@@ -28,40 +30,53 @@ class _NoRoom(Exception):
     """Too much is coming in at the same time."""
 
 
+class Room:
+    """What all webhooks of a listener share: bytes of bodies that are still coming."""
+
+    def __init__(self) -> None:
+        self.coming = 0
+
+
 class Webhook:
     """An ASGI application: `POST` on one path, and nothing else (404)."""
 
-    def __init__(self, path: str, offer: Callable[[bytes], bool], on_too_large: Callable[[], None]) -> None:
+    def __init__(
+        self, path: str, offer: Offer, on_too_large: Callable[[], None], room: Room | None = None
+    ) -> None:
         self._path = path or "/"
         self._offer = offer
         self._on_too_large = on_too_large
-        self._coming = 0
+        self._room = room or Room()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
         if scope["method"] != "POST" or scope["path"] != self._path:
-            await _answer(send, 404)
+            await answer(send, 404)
             return
         token = _validation_token(scope.get("query_string", b""))
         if token is not None:
             # Graph's handshake: the token comes back as it is, decoded, as plain text.
-            await _answer(send, 200, token, b"text/plain; charset=utf-8")
+            await answer(send, 200, token, b"text/plain; charset=utf-8")
             return
         try:
             body = await self._read(receive)
         except _SenderLeft:
             return
         except _NoRoom:
-            await _answer(send, 503, close=True)
+            await answer(send, 503, close=True)
             return
         if body is None:
             self._on_too_large()
-            await _answer(send, 202, close=True)
-        elif self._offer(body):
-            await _answer(send, 202)
+            await answer(send, 202, close=True)
+        elif await self._is_taken(body):
+            await answer(send, 202)
         else:
-            await _answer(send, 503)  # Graph sends it again later
+            await answer(send, 503)  # Graph sends it again later
+
+    async def _is_taken(self, body: bytes) -> bool:
+        taken = self._offer(body)
+        return taken if isinstance(taken, bool) else await taken
 
     async def _read(self, receive: Receive) -> bytes | None:
         """The whole body, None if it is too large. Raises `_SenderLeft`, `_NoRoom`."""
@@ -73,15 +88,15 @@ class Webhook:
                     raise _SenderLeft
                 part = message.get("body", b"")
                 body += part
-                self._coming += len(part)
+                self._room.coming += len(part)
                 if len(body) > _LARGEST_BODY:
                     return None
                 if not message.get("more_body"):
                     return bytes(body)
-                if len(body) > _SMALL_BODY and self._coming > _MOST_BYTES_COMING:
+                if len(body) > _SMALL_BODY and self._room.coming > _MOST_BYTES_COMING:
                     raise _NoRoom
         finally:
-            self._coming -= len(body)
+            self._room.coming -= len(body)
 
 
 def _validation_token(query: bytes) -> bytes | None:
@@ -94,7 +109,7 @@ def _validation_token(query: bytes) -> bytes | None:
     return values[0].encode()
 
 
-async def _answer(
+async def answer(
     send: Send, status: int, body: bytes = b"", kind: bytes = b"", *, close: bool = False
 ) -> None:
     headers = [(b"content-length", str(len(body)).encode()), (b"x-content-type-options", b"nosniff")]

@@ -25,7 +25,7 @@ async function draw() {
   }
   drawing = true;
   try {
-    const answer = await fetch("/rows");
+    const answer = await fetch("rows");
     if (answer.ok) {
       board.innerHTML = await answer.text();
       localTimes();
@@ -41,7 +41,7 @@ async function draw() {
   }
 }
 
-const events = new EventSource("/api/events");
+const events = new EventSource("api/events");
 events.addEventListener("changed", draw);
 events.addEventListener("error", () => show("lost", "not connected: trying again"));
 localTimes();

@@ -1,21 +1,25 @@
-"""The composition root: config -> adapters -> moving parts. The whole life of the service is on this page."""
+"""One site: a tenant and a PBX. Config -> adapters -> moving parts; its whole life is on this page.
+
+It owns no listener. What the listeners show and ask for is here; who listens is the node.
+"""
 
 import asyncio
 import collections
 import contextlib
 from collections.abc import Callable
+from enum import Enum, auto
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx2
 import structlog
 
 from presencebridge import words
 from presencebridge.adapters import Outside, PbxSide, licence_deadline, pbx_side, servers_deadlines
-from presencebridge.config import CLOUDS, Config, parse_listen, secret
+from presencebridge.config import CLOUDS, Config
 from presencebridge.core.events import Paused, PresenceSeen, Resumed, Source
 from presencebridge.core.model import Presence
-from presencebridge.errors import LinkError
+from presencebridge.errors import LinkError, TryAgain
+from presencebridge.files import Files
 from presencebridge.graph import calls, subscriptions
 from presencebridge.graph.client import Budget, GraphClient
 from presencebridge.graph.keys import EncryptionKeys
@@ -41,8 +45,6 @@ from presencebridge.runtime.presence_reader import PresenceReader
 from presencebridge.runtime.status_reader import StatusReader
 from presencebridge.store.memory import MemoryStore
 from presencebridge.web import views
-from presencebridge.web.operator import operator_app
-from presencebridge.web.webhook import Webhook
 
 _log = structlog.get_logger()
 
@@ -56,37 +58,50 @@ _TELL_AGAIN_S: Final = 3600.0
 # Watchers -----------------------------------------------------------------------------------------
 
 
-def new_watcher(config: Config, name: str, graph: GraphClient, site: "WatcherSite") -> Watcher:
+def new_watcher(name: str, graph: GraphClient, site: "WatcherSite") -> Watcher:
     """The keeper of one account's subscription."""
-    file = config.state.dir / f"subscription-{name}.json"
     link = site.links.named(f"subscription {name}")
-    return Watcher(graph, site.keys, site.watched, link, file, site.clock.now, site.clock.wall)
+    return Watcher(graph, site.keys, site.watched, link, site.files, name, site.clock.now, site.clock.wall)
 
 
 class WatcherSite:
     """What the watchers of a site share."""
 
-    def __init__(self, config: Config, clock: Clock, links: Links | None = None) -> None:
+    def __init__(self, files: Files, clock: Clock, links: Links | None = None) -> None:
         self.clock = clock
-        self.keys = EncryptionKeys(config.state.dir, clock.wall)
+        self.files = files
+        self.keys = EncryptionKeys(files, clock.wall)
         self.watched = Watched()
         self.links = links or Links(clock.now)
 
 
-# The service --------------------------------------------------------------------------------------
+# The site -----------------------------------------------------------------------------------------
 
 
-class Service:
-    """One site, running: everything that the listeners show, and what they may ask for."""
+class End(Enum):
+    """Why a life ends."""
+
+    STOPPED = auto()
+    """The process ends: with our presence sessions it is done as `on_stop` says."""
+    AGAIN = auto()
+    """Another life follows here, or elsewhere: what we hold stays, and so do the subscriptions."""
+
+
+class Site:
+    """One life of a site, from its start to its end: another one begins with another object.
+
+    `metrics` and `journal` outlast it, where whoever runs it brings them along.
+    """
 
     def __init__(
         self,
         config: Config,
         *,
+        name: str = "site",
         dry_run: bool = False,
         outside: Outside | None = None,
         metrics: Metrics | None = None,
-        name: str = "site",
+        journal: Journal | None = None,
     ) -> None:
         self.name = name
         self._config = config
@@ -97,7 +112,7 @@ class Service:
         self._believed = self.metrics.notifications.labels("believed")
         self._notified_at = self.metrics.last_seen.labels("teams_notification")
         self._budget = Budget()
-        self.journal = Journal()
+        self.journal = journal or Journal()
         self.links = Links(self._clock.now)
         self.links.on_change = lambda _report: self.journal.changed()
         self.people = People(
@@ -110,15 +125,22 @@ class Service:
         self._unwatched = 0
         """People for whom the watchers have no room."""
         self._rejects = _Rarely()
-        self.operator_url = ""
-        self.webhook_url = ""
+        self._receiver: NoticeReceiver | None = None
+        self._begun_at = self._clock.now()
+        self._is_set_up = False
+        self._end = End.STOPPED
+        self._ends = asyncio.Event()
 
-    async def run(self, stop: asyncio.Event, on_listening: Callable[[], None] = lambda: None) -> None:
-        """Serve until `stop` is set. Raises `OSError` where an address or the state folder can't be had."""
+    async def run(self, on_started: Callable[[], None] = lambda: None) -> None:
+        """Keep both sides in step until told to end.
+
+        Raises `OSError` where the state folder can't be had, `Misconfigured` where the credential can't be
+        used.
+        """
         config = self._config
         async with contextlib.AsyncExitStack() as stack:
             outside = self._outside
-            store = MemoryStore() if self._dry_run else stack.enter_context(outside.store(config))
+            store = MemoryStore() if self._dry_run else await stack.enter_async_context(outside.store(config))
             graph_http = await stack.enter_async_context(outside.http(config.graph_url, config.teams.ca_file))
             pbx = await stack.enter_async_context(
                 pbx_side(config.pbx, self._clock.now, self.people.__contains__, outside, self.metrics)
@@ -144,9 +166,10 @@ class Service:
             if pbx.directory is not None:
                 looks.append(licence_deadline(pbx.directory))
             self._expiry = Expiry(config, self._clock, looks)
-            receiver = await self._connect_webhook(stack, graph_http)
-            await self._listen_to_operators(stack)
-            on_listening()
+            receiver = self._receiver = await self._connect_webhook(stack, graph_http)
+            stack.callback(self._stop_taking)
+            self._is_set_up = True
+            on_started()
 
             async with asyncio.TaskGroup() as tasks:
                 work = [
@@ -162,13 +185,30 @@ class Service:
                 if receiver:
                     work.append(receiver.run())
                 running = [tasks.create_task(part) for part in work]
-                await stop.wait()
+                await self._ends.wait()
                 for task in running:
                     task.cancel()
-            self.journal.close()
-            if config.teams.on_stop == "clear" and not self._dry_run:
+            if self._end is End.STOPPED and self._config.teams.on_stop == "clear" and not self._dry_run:
                 left = await self.hub.let_go(_LET_GO_WITHIN_S)
                 _log.info("stopped", sessions_left_to_their_lease=left)
+
+    def end(self, how: End) -> None:
+        """Let it end; `run` returns when it has."""
+        self._end = how
+        self._ends.set()
+
+    def fail(self, what: str, cure: str) -> None:
+        """It has ended by itself, for all to see."""
+        self.links.named("site").failed(TryAgain(what, cure=cure))
+
+    def refused_config(self, what: str) -> None:
+        """The config file has changed to something that can't be used; an empty text if it can."""
+        if what or any(report.name == "config" for report in self.links.reports()):
+            link = self.links.named("config")
+            link.note(
+                "file", what and f"the changed file is not used: {what}", "mend it; it is read again then"
+            )
+            link.connected()
 
     def _connect_store(self) -> None:
         link = self.links.named("store")
@@ -233,18 +273,18 @@ class Service:
     async def _connect_webhook(
         self, stack: contextlib.AsyncExitStack, graph_http: httpx2.AsyncClient
     ) -> NoticeReceiver | None:
-        """The way of notifications: listener -> receiver -> hub, and a watcher for each account."""
+        """The way of notifications: whoever listens -> receiver -> hub, and a watcher for each account."""
         config, hook = self._config, self._config.teams.webhook
         if config.teams.delivery != "webhook" or hook is None or self._dry_run:
             return None
         login_http = await stack.enter_async_context(
             self._outside.http(config.login_url, config.teams.ca_file)
         )
-        site = WatcherSite(config, self._clock, self.links)
+        site = WatcherSite(self._outside.files(config), self._clock, self.links)
         self._watched = site.watched
         for name in hook.watchers:
             graph = GraphClient(graph_http, self._outside.watcher_tokens(config, name), self._budget)
-            watcher = new_watcher(config, name, graph, site)
+            watcher = new_watcher(name, graph, site)
             watcher.on_gap = self._reader.want_all
             self._watchers[name] = watcher
         self._reader.on_silence = self._suspect
@@ -264,21 +304,20 @@ class Service:
         receiver.on_presence = self._notified
         receiver.on_lifecycle = self._lifecycle
         receiver.on_reject = self._rejected
-        path = urlsplit(hook.public_url).path
-        webhook = Webhook(path, receiver.offer, lambda: self._rejected(Reject.SIZE))
-        listener = await stack.enter_async_context(
-            self._outside.listener("[teams.webhook] listen", webhook, hook.listen)
-        )
-        self.webhook_url = listener.url + path
         return receiver
 
-    async def _listen_to_operators(self, stack: contextlib.AsyncExitStack) -> None:
-        listen = self._config.operator.listen
-        host, _ = parse_listen(listen)
-        token = secret("operator-token", self._config.operator.token_file) or ""
-        app = operator_app(self, ["localhost", host, *self._config.operator.hosts], token, self._clock.now)
-        listener = await stack.enter_async_context(self._outside.listener("[operator] listen", app, listen))
-        self.operator_url = listener.url
+    def _stop_taking(self) -> None:
+        self._receiver = None
+
+    # What comes from the webhook
+
+    def offer(self, body: bytes) -> bool:
+        """Take a notification in. False if that can't be done just now: the sender should come again."""
+        return self._receiver is not None and self._receiver.offer(body)
+
+    def too_large(self) -> None:
+        """Somebody sent a body that was too large to be taken in."""
+        self._rejected(Reject.SIZE)
 
     # Who is who
 
@@ -377,6 +416,9 @@ class Service:
     # What the listeners ask
 
     def overview(self) -> views.Overview:
+        if not self._is_set_up:
+            links = [views.link(report) for report in self.links.reports()]
+            return views.Overview(ready=False, dry_run=self._dry_run, links=links, people=[])
         amiss = self.out_of_step()
         return views.Overview(
             not amiss,
@@ -400,9 +442,13 @@ class Service:
     def measure(self) -> None:
         """Set what is measured only when somebody asks."""
         metrics, people = self.metrics, list(self.people)
-        metrics.in_step.set(not self.out_of_step())
+        for gauge in (metrics.link_up, metrics.people, metrics.subscription_end, metrics.expires):
+            gauge.clear()  # those of a life before this one are not so any more
         for report in self.links.reports():
             metrics.link_up.labels(report.name).set(self.links.named(report.name).is_up)
+        metrics.in_step.set(self._is_set_up and not self.out_of_step())
+        if not self._is_set_up:
+            return
         conditions = collections.Counter(self._view(member).condition for member in people)
         for condition in views.CONDITIONS:
             metrics.people.labels(condition).set(conditions[condition])
@@ -416,7 +462,7 @@ class Service:
         metrics.unmatched.set(sum(one.why is not Reason.EXCLUDED for one in left))
 
     def person(self, name: str) -> views.PersonPage | None:
-        member = self.people.find(name)
+        member = self.people.find(name) if self._is_set_up else None
         if member is None:
             return None
         return views.person_page(self._view(member), self.journal.of(member.key), dry_run=self._dry_run)
@@ -441,15 +487,16 @@ class Service:
         return self._order(name, Resumed())
 
     def _order(self, name: str, event: Paused | Resumed) -> bool:
-        member = self.people.find(name)
+        member = self.people.find(name) if self._is_set_up else None
         if member is not None:
             _log.info("operator", order=type(event).__name__, person=member.key)
             self.hub.post(member.key, event)
         return member is not None
 
     def refresh(self) -> None:
-        self._reader.want_all()
-        self._directory.look()
+        if self._is_set_up:
+            self._reader.want_all()
+            self._directory.look()
 
     @property
     def alive(self) -> bool:
@@ -459,6 +506,8 @@ class Service:
     def stuck(self) -> list[str]:
         """What has not moved for too long; nothing if progress is made."""
         now = self._clock.now()
+        if not self._is_set_up:
+            return health.stuck({"starting": self._begun_at}, now, health.NO_PROGRESS_S)
         beats = {"reading presence": self._reader.beat_at, "reading calls": self._calls.beat_at}
         if (since := self.hub.saving_since) is not None:
             beats["saving"] = since

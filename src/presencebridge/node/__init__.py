@@ -1,0 +1,7 @@
+"""The process and its sites: `node` is the one, `site` the other; `keeper` keeps one running."""
+
+from presencebridge.node.node import Node
+from presencebridge.node.site import Site
+from presencebridge.node.source import OneFile, Source
+
+__all__ = ["Node", "OneFile", "Site", "Source"]
