@@ -1,0 +1,108 @@
+"""Notifications on their way from whichever node took them in to the owner of their site.
+
+Taken in: answered with a yes once the engine has them. Handed on: read in order by the owner, from where the
+last one stopped; a few may be read twice, and each is only a hint, which a read confirms.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from presencebridge.cluster.engine import Engine, EngineError, Entry, Stale
+from presencebridge.cluster.records import notices_subject, position_key
+from presencebridge.cluster.writer import Writer
+
+_WITHIN_S: Final = 8.0
+"""Graph expects an answer within 10 s:
+https://learn.microsoft.com/graph/change-notifications-delivery-webhooks"""
+_PAGE: Final = 100
+_LOOK_EVERY_S: Final = 2.0
+"""A nudge may get lost."""
+_KEEP_PLACE_EVERY_S: Final = 1.0
+_FULL_S: Final = 0.05
+
+
+class Intake:
+    """What any node does with a notification of any site."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def take(self, site: str, body: bytes) -> bool:
+        """True once the engine has it."""
+        subject = notices_subject(site)
+        try:
+            async with asyncio.timeout(_WITHIN_S):
+                await self._engine.publish(subject, body, hashlib.sha256(site.encode() + body).hexdigest())
+        except (EngineError, TimeoutError):
+            return False
+        await self._engine.nudge(f"notices.{subject}")
+        return True
+
+
+class Delivery:
+    """What the owner does: reads what has come and hands it on. `offer` is False while there is no room."""
+
+    def __init__(
+        self,
+        site: str,
+        engine: Engine,
+        writer: Writer,
+        found: Mapping[str, Entry],
+        offer: Callable[[bytes], bool],
+    ) -> None:
+        self._subject = notices_subject(site)
+        self._engine, self._writer, self._offer = engine, writer, offer
+        self._key = position_key(site)
+        kept = found.get(self._key)
+        self._at = int(kept.value) if kept and kept.value.isdigit() else 0
+        self._kept = self._at
+        self._settled = self._at
+        """Where it was when the place was last kept: what came later may not have been worked through."""
+        self._wake = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._keep_place())
+            tasks.create_task(self._read())
+
+    async def _read(self) -> None:
+        while True:
+            with contextlib.suppress(EngineError):
+                async with self._engine.listening(f"notices.{self._subject}", self._wake.set):
+                    await self._read_on()
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _read_on(self) -> None:
+        while True:
+            self._wake.clear()
+            page = None
+            with contextlib.suppress(EngineError):
+                page = await self._engine.messages(self._subject, self._at, _PAGE)
+                for message in page:
+                    while not self._offer(message.body):
+                        await asyncio.sleep(_FULL_S)
+                    self._at = message.sequence
+            if page:
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_EVERY_S):
+                    await self._wake.wait()
+
+    async def _keep_place(self) -> None:
+        while True:
+            await asyncio.sleep(_KEEP_PLACE_EVERY_S)
+            settled, self._settled = self._settled, self._at
+            if settled > self._kept:
+                with contextlib.suppress(EngineError, Stale):
+                    await self._writer.write({self._key: str(settled).encode()})
+                    self._kept = settled
+
+    async def stop(self) -> None:
+        """Keep the place exactly, for the next owner: all that was offered has been worked through."""
+        with contextlib.suppress(EngineError, Stale):
+            if self._at > self._kept:
+                await self._writer.write({self._key: str(self._at).encode()})

@@ -1,0 +1,81 @@
+"""Pure: what stands in the engine about nodes and sites, and under which keys."""
+
+import re
+from typing import Final
+
+import msgspec
+
+NUDGE_OWNERS: Final = "owners"
+ALL_NODES: Final = "node."
+ALL_OWNERS: Final = "site.*.owner"
+
+_PLAIN: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+class NodeRecord(msgspec.Struct, frozen=True):
+    """A node's lease: it is renewed by being written again, and the number of beats makes each one differ."""
+
+    name: str
+    incarnation: str
+    """Another one for each start, so that a node is not taken for its predecessor."""
+    generation: int
+    """It grows with each start under this name."""
+    beat: int
+    lease_s: float
+    """Who has seen no other beat for so long, by their own clock, may end it."""
+    takes_sites: bool
+    """False while it is to be left: its sites go to others."""
+    ended: bool = False
+    address: str = ""
+    """Of its page."""
+    version: str = ""
+
+
+class OwnerRecord(msgspec.Struct, frozen=True):
+    """Whose a site is. The epoch grows with each new owner."""
+
+    epoch: int
+    node: str
+    incarnation: str
+    generation: int
+    released: bool = False
+    """Handed over: the next owner need not wait for anything."""
+
+
+def plain(name: str) -> str:
+    """A name as one part of a key: what an engine might not take is written as `=hex`. No two become one."""
+    return _PLAIN.sub(lambda found: f"={found[0].encode().hex()}=", name)
+
+
+def original(part: str) -> str:
+    """The name that `plain` was given."""
+    return re.sub(r"=([0-9a-f]+)=", lambda found: bytes.fromhex(found[1]).decode(), part)
+
+
+def node_key(name: str) -> str:
+    return f"node.{plain(name)}"
+
+
+def site_prefix(site: str) -> str:
+    return f"site.{plain(site)}."
+
+
+def owner_key(site: str) -> str:
+    return f"{site_prefix(site)}owner"
+
+
+def position_key(site: str) -> str:
+    """How far its notifications have been handed on."""
+    return f"{site_prefix(site)}position"
+
+
+def person_prefix(site: str) -> str:
+    return f"{site_prefix(site)}person."
+
+
+def file_prefix(site: str) -> str:
+    return f"{site_prefix(site)}file."
+
+
+def notices_subject(site: str) -> str:
+    return plain(site)

@@ -1,0 +1,47 @@
+"""State and claims of a site's people in the engine: the port of `store/`, for a site that moves."""
+
+import contextlib
+from collections.abc import Iterable, Mapping
+from typing import Self
+
+import msgspec
+
+from presencebridge.cluster.engine import Entry
+from presencebridge.cluster.records import original, person_prefix, plain
+from presencebridge.cluster.writer import Writer
+from presencebridge.core.model import State
+
+
+class SharedStore:
+    """`found` is what the engine had under the site's prefix when it was taken."""
+
+    def __init__(self, site: str, writer: Writer, found: Mapping[str, Entry]) -> None:
+        self._prefix = person_prefix(site)
+        self._writer = writer
+        self._found = {key: entry for key, entry in found.items() if key.startswith(self._prefix)}
+        self._encode = msgspec.json.Encoder().encode
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._found = {}
+
+    def load(self) -> dict[str, State]:
+        """Everybody's state. What can't be read is left out: it is found again by looking at both sides."""
+        decode = msgspec.json.Decoder(State).decode
+        states = {}
+        for key, entry in self._found.items():
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+                states[original(key.removeprefix(self._prefix))] = decode(entry.value)
+        return states
+
+    async def save(self, key: str, state: State) -> None:
+        """Return when the engine has it. Raises `OSError`."""
+        await self._writer.write({self._prefix + plain(key): self._encode(state)})
+
+    async def forget(self, keys: Iterable[str]) -> None:
+        """Delete the state of people who are not served any more."""
+        gone = {self._prefix + plain(key): b"" for key in keys}
+        if gone:
+            await self._writer.write(gone)

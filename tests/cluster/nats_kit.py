@@ -1,0 +1,120 @@
+"""Three NATS servers on loopback, which can be killed, frozen and started again."""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+BINARY = Path(sys.executable).parent / "nats-server"
+_READY_WITHIN_S = 30.0
+
+
+class NatsServers:
+    """`tls` and `users` are lines for the config of each."""
+
+    def __init__(self, folder: Path, extra: str = "", count: int = 3) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        ports = free_ports(2 * count)
+        self.client_ports, routes = ports[:count], ports[count:]
+        self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
+        urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
+        for number in range(count):
+            (folder / f"{number}.conf").write_text(
+                f"""
+                listen: "127.0.0.1:{self.client_ports[number]}"
+                server_name: "server{number}"
+                jetstream {{ store_dir: "{folder}/{number}", max_memory_store: 64M, max_file_store: 900G }}
+                cluster {{ name: "test", listen: "127.0.0.1:{routes[number]}", routes: [{urls}] }}
+                {extra}
+                """
+            )
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"nats://127.0.0.1:{port}" for port in self.client_ports]
+
+    def start(self, number: int) -> None:
+        config, log = self._folder / f"{number}.conf", self._folder / f"{number}.log"
+        self._processes[number] = subprocess.Popen([BINARY, "-c", config, "-l", log])
+
+    def start_all(self) -> None:
+        for number in range(len(self._processes)):
+            self.start(number)
+
+    def kill(self, number: int) -> None:
+        process = self._processes[number]
+        assert process is not None
+        process.kill()
+        process.wait()
+        self._processes[number] = None
+
+    def freeze(self, number: int) -> None:
+        process = self._processes[number]
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+
+    def thaw(self, number: int) -> None:
+        process = self._processes[number]
+        assert process is not None
+        process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        for process in self._processes:
+            if process is not None:
+                with contextlib.suppress(ProcessLookupError):
+                    process.kill()
+                process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    async def ready(self) -> None:
+        """Wait until they have found together and elected somebody."""
+        import nats  # noqa: PLC0415
+
+        deadline = time.monotonic() + _READY_WITHIN_S
+        while True:
+            with contextlib.suppress(Exception):
+                client = await nats.connect(
+                    self.urls, allow_reconnect=False, connect_timeout=1, error_cb=_quiet
+                )
+                try:
+                    await client.jetstream(timeout=1).account_info()
+                    return
+                finally:
+                    await client.close()
+            assert time.monotonic() < deadline, "the NATS servers do not find together"
+            await asyncio.sleep(0.05)
+
+
+async def _quiet(_error: Exception) -> None:
+    pass
+
+
+@contextlib.contextmanager
+def nats_servers(folder: Path, extra: str = "") -> Iterator[NatsServers]:
+    servers = NatsServers(folder, extra)
+    servers.start_all()
+    try:
+        yield servers
+    finally:
+        servers.stop()
+
+
+def free_ports(count: int) -> list[int]:
+    """Below the range that the system gives from: nobody takes them meanwhile."""
+    first = 15_000 + os.getpid() % 1_500 * 8
+    ports: list[int] = []
+    for port in range(first, 32_000):
+        with contextlib.suppress(OSError), socket.socket() as sock:
+            sock.bind(("127.0.0.1", port))
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise RuntimeError("no free ports")

@@ -1,0 +1,85 @@
+import random
+from pathlib import Path
+
+import pytest
+
+from presencebridge.cluster.files import Seal, SharedFiles, new_key
+from presencebridge.cluster.ownership import Tenure
+from presencebridge.cluster.records import NodeRecord, OwnerRecord, owner_key, site_prefix
+from presencebridge.cluster.session import Session
+from presencebridge.cluster.simulated_engine import SimulatedEngine, World
+from presencebridge.cluster.store import SharedStore
+from presencebridge.cluster.writer import Writer
+from presencebridge.core.model import State
+
+
+class Office:
+    """A site that is ours."""
+
+    def __init__(self) -> None:
+        self.engine = SimulatedEngine(World(random.Random(1)), "a")
+        self.session = Session(self.engine, NodeRecord("a", "x", 0, 0, 10.0, takes_sites=True))
+
+    async def taken(self) -> Writer:
+        await self.session._beat()
+        revision = await self.engine.put(owner_key("s"), b"", 0)
+        tenure = Tenure("s", OwnerRecord(1, "a", "x", 0), revision, self.session)
+        return Writer(self.engine, tenure)
+
+
+def seal(folder: Path, *keys: str) -> Seal:
+    file = folder / "key"
+    file.write_text("\n".join(keys))
+    return Seal(file)
+
+
+async def test_files_follow_their_site_and_the_engine_can_not_read_them(tmp_path: Path) -> None:
+    office = Office()
+    writer = await office.taken()
+    ours = seal(tmp_path, new_key())
+    files = SharedFiles("s", writer, ours, {})
+    await files.write("subscription-default.json", "a secret")
+    found = await office.engine.under(site_prefix("s"))
+    assert all(b"secret" not in entry.value for entry in found.values())
+    assert SharedFiles("s", writer, ours, found).texts == {"subscription-default.json": "a secret"}
+    await files.delete("subscription-default.json")
+    assert SharedFiles("s", writer, ours, await office.engine.under(site_prefix("s"))).texts == {}
+
+
+async def test_a_key_is_replaced_while_all_goes_on(tmp_path: Path) -> None:
+    office = Office()
+    writer = await office.taken()
+    old, new = new_key(), new_key()
+    await SharedFiles("s", writer, seal(tmp_path, old), {}).write("a", "1")
+    found = await office.engine.under(site_prefix("s"))
+    assert SharedFiles("s", writer, seal(tmp_path, new, old), found).texts == {"a": "1"}
+    lacking = SharedFiles("s", writer, seal(tmp_path, new), found)
+    assert (lacking.texts, lacking.unreadable) == ({}, ["a"])
+
+
+async def test_what_was_sealed_for_another_site_does_not_open(tmp_path: Path) -> None:
+    ours = seal(tmp_path, new_key())
+    assert ours.open("s/a", ours.close("s/a", "1")) == "1"
+    assert ours.open("t/a", ours.close("s/a", "1")) is None
+    assert ours.open("s/b", ours.close("s/a", "1")) is None
+
+
+@pytest.mark.parametrize("content", ["", "short", "not a key that could be one, at all, ever !!!!"])
+def test_a_file_that_holds_no_key_is_told_and_not_quoted(tmp_path: Path, content: str) -> None:
+    with pytest.raises(ValueError, match="file") as caught:
+        seal(tmp_path, content)
+    assert not content or content not in str(caught.value)
+
+
+async def test_state_is_there_for_the_next_owner() -> None:
+    office = Office()
+    writer = await office.taken()
+    store = SharedStore("s", writer, {})
+    await store.save("101", State(paused=True))
+    await store.save("anna@example.org", State())
+    await store.forget(["101"])
+    await store.save("102", State(paused=True))
+    found = await office.engine.under(site_prefix("s"))
+    assert SharedStore("s", writer, found).load() == {
+        "anna@example.org": State(), "102": State(paused=True)
+    }  # fmt: skip
