@@ -12,7 +12,7 @@ TOOLS  := .venv-tools
 COMPILE = $(TOOLS)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
 
-.PHONY: demo test check bench fuzz sbom audit lock clean
+.PHONY: demo test check bench fuzz sbom audit lock wheel deb man clean
 
 $(READY): pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -56,5 +56,16 @@ $(TOOLS)/ready: requirements-tools.lock
 	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-tools.lock
 	@touch $@
 
+wheel: $(READY)  ## dist/presencebridge-*.whl
+	@mkdir -p dist
+	$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+
+deb:  ## the Debian package for the distribution that it is built on; VERSION=1.2.3 for another version
+	packaging/debian/build $(VERSION)
+
+man: $(READY)  ## dist/presencebridge.1, from the same source as --help
+	@mkdir -p dist
+	$(BIN)/python packaging/man.py > dist/presencebridge.1
+
 clean:
-	rm -rf $(VENV) $(TOOLS) sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(TOOLS) build dist sbom.json .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -53,6 +53,9 @@ def write_private(file: Path, content: bytes) -> None:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = file.with_suffix(f".{os.getpid()}.part")
     handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    if os.geteuid() == 0:  # what root writes for a service has to be read by the service
+        owner = file.parent.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
     with os.fdopen(handle, "wb") as stream:
         stream.write(content)
         stream.flush()

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from presencebridge.cli import operator
+from presencebridge.errors import BridgeError
 from presencebridge.node import Node, OneFile
 
 CONFIG = """
@@ -23,7 +24,7 @@ url = "http://127.0.0.1:9"
 teams = "user1@example.org"
 extension = "101"
 [operator]
-listen = "[::1]:8080"
+listen = "[::1]:9"
 [state]
 dir = "state"
 """
@@ -56,3 +57,25 @@ def test_a_name_is_shown_as_it_is(name, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(operator, "_ask", lambda *_: overview)
     operator.status(config=tmp_path)
     assert name in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("answer", "status"), [((200, "ok\n"), 0), ((503, "no progress\n"), 1)])
+def test_a_probe_asks_whether_there_is_progress_and_nothing_else(
+    answer, status, tmp_path, monkeypatch, capsys
+):
+    asked = []
+
+    def respond(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request.url.path)
+        return httpx2.Response(answer[0], text=answer[1])
+
+    client = httpx2.Client(transport=httpx2.MockTransport(respond), base_url="http://service")
+    monkeypatch.setattr(operator, "_service", lambda _config: client)
+    assert operator.status(config=tmp_path, probe=True) == status
+    assert asked == ["/livez"]
+    assert capsys.readouterr().out == answer[1]
+
+
+def test_a_probe_of_a_service_that_is_away_fails(tmp_path, monkeypatch):
+    with pytest.raises(BridgeError, match="nothing answers"):
+        operator.status(config=site(tmp_path), probe=True)

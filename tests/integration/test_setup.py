@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from presencebridge.cli.main import main
 from presencebridge.config import load
 from presencebridge.graph.auth import certificate_credential
 from presencebridge.setup import clicks, writing
@@ -199,3 +200,27 @@ def test_texts_may_hold_anything_that_toml_can():
     said = answers(people=[('a"b\\@example.org', "101")])
     raw = tomllib.loads(writing.new_config(said, "en", "x"))
     assert raw["person"][0]["teams"] == json.loads('"a\\"b\\\\@example.org"')
+
+
+def test_new_secrets_go_into_the_packages_folder_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "secrets").mkdir()
+    config = tmp_path / "site.toml"
+    arguments = ["--tenant", TENANT, "--client-id", APP, "--pbx-url", "https://pbx.example.com:5001"]
+    with pytest.raises(SystemExit) as ended:
+        main(
+            [
+                "init",
+                "--yes",
+                "--output",
+                str(config),
+                *arguments,
+                "--kind",
+                "3cx-v20",
+                "--pbx-client-id",
+                "x",
+            ]
+        )
+    assert ended.value.code == 0
+    assert (tmp_path / "secrets" / "app.pem").stat().st_mode & 0o777 == 0o600
+    assert 'certificate_file = "secrets/app.pem"' in config.read_text()
+    assert 'client_secret_file = "secrets/pbx-key"' in config.read_text()

@@ -767,3 +767,18 @@ def test_a_secret_of_systemd_or_the_environment_is_credential_enough(write, monk
     path = write(teams={"tenant_id": GUID, "client_id": GUID})
     monkeypatch.setenv("PRESENCEBRIDGE_TEAMS_CLIENT_SECRET", "hush")
     assert load(path).teams.client_secret_file is None
+
+
+def test_systemds_copy_of_a_file_goes_before_the_file(write, tmp_path, monkeypatch):
+    """LoadCredential=secrets:FOLDER hands over what the account of the service can't open."""
+    path = write(teams={**TEAMS, "client_secret_file": "secrets/key"})
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "key").write_text("on the disk")
+    assert load(path).teams.client_secret_file == tmp_path / "secrets" / "key"
+    handed = tmp_path / "credentials"
+    handed.mkdir()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(handed))
+    assert load(path).teams.client_secret_file == tmp_path / "secrets" / "key"
+    (handed / "secrets_key").write_text("from systemd")
+    (handed / "other_key").write_text("of another folder")
+    assert secret("teams-client-secret", load(path).teams.client_secret_file) == "from systemd"

@@ -214,9 +214,9 @@ class _Talk:
         answers = self._answers
         by_mail = answers.kind == V20 and not answers.people
         defaults: dict[str, Any] = {
-            "certificate_file": "app.pem",
+            "certificate_file": self._secret("app.pem"),
             "delivery": "poll",
-            "pbx_key_file": "pbx-key",
+            "pbx_key_file": self._secret("pbx-key"),
             "match": "email" if by_mail else "list",
             "manual_wins": True,
             "listen": "127.0.0.1:8080",
@@ -262,7 +262,7 @@ class _Talk:
         if answers.pbx_key_file is None:
             if secret("pbx-client-secret") is not None:
                 return
-            answers.pbx_key_file = "pbx-key"
+            answers.pbx_key_file = self._secret("pbx-key")
         file = self._beside(answers.pbx_key_file)
         if not file.exists():
             print(f"\n{Text.PBX_KEY.say(self._language)}")
@@ -344,6 +344,10 @@ class _Talk:
             raise Misconfigured(problems)
 
     # Writing
+
+    def _secret(self, name: str) -> str:
+        """Where a new secret goes: into the folder that the Debian package makes for them, if it is there."""
+        return f"secrets/{name}" if self._beside("secrets").is_dir() else name
 
     def _beside(self, name: str) -> Path:
         return self._file.resolve().parent / name

@@ -24,7 +24,7 @@ _NOT_US = (
 )
 
 
-def status(*, config: Path, as_json: bool = False) -> int:
+def status(*, config: Path, as_json: bool = False, probe: bool = False) -> int:
     """How every link and everybody is. Exit status 0 if every link works and nobody is in trouble, else 1.
 
     Parameters
@@ -33,8 +33,12 @@ def status(*, config: Path, as_json: bool = False) -> int:
         The config file of the running service.
     as_json
         Print what the service says as it is.
+    probe
+        Ask only whether the service makes progress, for health checks: exit status 0, or 1 if it does not.
     """
     with _service(config) as service:
+        if probe:
+            return _probed(service)
         overview = _ask(service, "GET", "/api/people")
     if as_json:
         print(json.dumps(overview, indent=2))
@@ -213,6 +217,15 @@ def _service(config: Path) -> Iterator[httpx2.Client]:
     address = f"http://{host}:{port}"
     with httpx2.Client(base_url=address, headers=headers, timeout=_TIMEOUT_S, trust_env=False) as client:
         yield client
+
+
+def _probed(service: httpx2.Client) -> int:
+    try:
+        answer = service.get("/livez")
+    except httpx2.TransportError as error:
+        raise BridgeError(f"nothing answers at {service.base_url}") from error
+    print(answer.text.strip())
+    return 0 if answer.status_code == 200 else 1
 
 
 def _ask(service: httpx2.Client, method: str, path: str, body: object = None) -> Any:

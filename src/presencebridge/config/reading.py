@@ -14,6 +14,7 @@ from presencebridge.config.checks import check
 from presencebridge.config.draft import Draft
 from presencebridge.config.lines import Lines
 from presencebridge.config.policy_section import PolicySection
+from presencebridge.config.secret_sources import handed_over
 from presencebridge.config.sections import (
     NO_PRESENCE,
     V20_WORDS,
@@ -186,4 +187,4 @@ def _path(folder: Path, kind: type, value: object) -> object:
         raise NotImplementedError(kind)  # how a hook tells msgspec that the type is not its business
     if not isinstance(value, str):
         raise ValueError("a path is a text in quotes")  # noqa: TRY004 - what msgspec takes for invalid
-    return folder / value
+    return handed_over(folder / value)
