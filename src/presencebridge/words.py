@@ -1,8 +1,8 @@
 """PURE: what was seen and decided, in plain words: for the page, `why` and the demo."""
 
 from collections.abc import Iterable
-from typing import Final
 
+from presencebridge.bilingual import Language
 from presencebridge.core.commands import (
     AnyCommand,
     ChangeStatus,
@@ -13,107 +13,64 @@ from presencebridge.core.commands import (
 )
 from presencebridge.core.events import (
     AnyEvent,
-    LegsLost,
     LegsSeen,
-    Paused,
-    PbxLost,
     PresenceSeen,
     PresenceWriteFailed,
     PresenceWritten,
-    Resumed,
     Source,
-    Started,
     StatusSeen,
     StatusWriteFailed,
     StatusWritten,
-    TeamsFound,
-    TimerFired,
 )
 from presencebridge.core.model import Because, LegState, State
 from presencebridge.runtime.links import LinkReport, LinkState
-
-_CAUSE = {
-    Because.TEAMS_BUSY: "Teams became busy (rule 1)",
-    Because.TEAMS_FREE: "Teams is free again and the status is ours (rule 2)",
-    Because.TEAMS_FREE_UNCLAIMED: "Teams became free (rule 2, somebody's own status)",
-    Because.IN_CALL: "in a call on 3CX (rule 3)",
-    Because.STATUS_SHOWN: "the 3CX status is shown in Teams",
-    Because.LEASE_RENEWED: "still so: the lease is renewed",
-    Because.CALL_OVER: "the last call is over (rule 4)",
-}
-
-_HAPPENED: Final[dict[type[AnyEvent], str]] = {
-    Paused: "an operator paused this person",
-    Resumed: "an operator resumed this person",
-    TeamsFound: "Graph answers again",
-    LegsLost: "3CX does not tell this extension's calls any more",
-    PbxLost: "the link to 3CX went down",
-    Started: "the service started",
-    TimerFired: "the time came",
-}
-
-_NOTE = {
-    Because.STATUS_TAKEN: "3CX shows {detail}: it is ours until Teams is free",
-    Because.STATUS_GIVEN_BACK: "3CX is back to {detail}: no longer ours",
-    Because.STATUS_FREED: "3CX is {detail} now",
-    Because.STATUS_LEFT_ALONE: "3CX was {detail}: left alone",
-    Because.STATUS_CHANGED_BY_HAND: "3CX was set to {detail} by somebody else: left alone from here on",
-    Because.STATUS_ALREADY_OURS: "3CX shows {detail} already, and it is ours",
-    Because.SESSION_SET: "Teams accepted {detail}",
-    Because.SESSION_CLEARED: "our {detail} has ended in Teams",
-    Because.LEASE_ENDED: "our {detail} in Teams has ended by itself",
-    Because.ECHO: "Teams shows our own {detail}: that says nothing of the person",
-    Because.WRITE_FAILED: "it did not work: {detail}; it is tried again",
-    Because.IGNORED_BY_PBX: "3CX accepted the change and still shows {detail}; it is tried again",
-    Because.PAUSED: "paused: nothing is written",
-    Because.RESUMED: "resumed",
-    Because.PAUSE_OVER: "the pause is over",
-}
-
-_LOOK = {
-    Because.ECHO_TO_CONFIRM: "Teams still shows what we had set: looking again before believing it",
-    Because.OVERTAKEN: "that was older than what is known: looking again",
-    Because.TO_CONFIRM: "looking again to be sure",
-    Because.SESSION_CLEARED: "looking at what Teams shows without us",
-}
+from presencebridge.texts import Text
 
 
-def seen(event: AnyEvent) -> str:
+def seen(event: AnyEvent, language: Language = "en") -> str:
     """What was seen."""
     match event:
         case PresenceSeen():
-            how = "was notified" if event.source is Source.NOTIFICATION else "was read"
-            return f"Teams {how}: {event.presence}"
+            text = Text.NOTIFIED if event.source is Source.NOTIFICATION else Text.READ
+            return text.say(language, presence=str(event.presence))
         case StatusSeen():
-            return f"3CX status was read: {event.status}"
+            return Text.STATUS_READ.say(language, status=event.status)
         case LegsSeen():
-            return f"3CX calls were read: {legs(event.legs)}"
+            return Text.CALLS_READ.say(language, legs=legs(event.legs, language))
         case PresenceWritten():
-            return "Teams carried out our " + ("clearPresence" if event.cleared else "setPresence")
+            return (Text.TEAMS_CLEARED if event.cleared else Text.TEAMS_SET).say(language)
         case PresenceWriteFailed() | StatusWriteFailed():
-            return f"a write failed: {event.reason}"
+            return Text.WRITE_FAILED.say(language, reason=event.reason)
         case StatusWritten():
-            if not event.wrote:
-                return f"3CX status just before writing: {event.before}; nothing was written"
-            return f"3CX status was {event.before}, we wrote, and it reads {event.after}"
+            text = Text.WRITTEN if event.wrote else Text.NOT_WRITTEN
+            return text.say(language, before=event.before, after=event.after)
         case _:
-            return _HAPPENED[type(event)]
+            return Text[f"SEEN_{type(event).__name__.upper()}"].say(language)
 
 
-def said(command: AnyCommand) -> str:
+def said(command: AnyCommand, language: Language = "en") -> str:
     """What was done about it, and why."""
     match command:
         case SetPresence():
-            return f"set Teams to {command.pair} for {command.lease_s // 60} min: {_CAUSE[command.because]}"
+            minutes = str(command.lease_s // 60)
+            cause = _cause(command.because, language)
+            return Text.SET_TEAMS.say(language, pair=str(command.pair), minutes=minutes, cause=cause)
         case ClearPresence():
-            return f"end our {command.pair} in Teams: {_CAUSE[command.because]}"
+            return Text.CLEAR_TEAMS.say(
+                language, pair=str(command.pair), cause=_cause(command.because, language)
+            )
         case ChangeStatus():
-            expected = " or ".join(command.expected)
-            return f"if 3CX shows {expected}, set it to {command.wanted}: {_CAUSE[command.because]}"
+            expected = Text.OR.say(language).join(command.expected)
+            cause = _cause(command.because, language)
+            return Text.CHANGE_STATUS.say(language, expected=expected, wanted=command.wanted, cause=cause)
         case ReadPresence():
-            return _LOOK[command.because]
+            return Text[f"LOOK_{command.because.name}"].say(language)
         case Note():
-            return _NOTE[command.because].format(detail=command.detail)
+            return Text[f"NOTE_{command.because.name}"].say(language, detail=command.detail)
+
+
+def _cause(because: Because, language: Language) -> str:
+    return Text[f"CAUSE_{because.name}"].say(language)
 
 
 def is_deed(command: AnyCommand) -> bool:
@@ -121,10 +78,35 @@ def is_deed(command: AnyCommand) -> bool:
     return not isinstance(command, ReadPresence) and command.because is not Because.ECHO
 
 
-def legs(states: tuple[LegState, ...] | None) -> str:
+def legs(states: tuple[LegState, ...] | None, language: Language = "en") -> str:
+    """An extension's connections, as 3CX names them."""
     if states is None:
-        return "unknown"
-    return ", ".join(states) if states else "no call"
+        return Text.UNKNOWN.say(language)
+    return ", ".join(states) if states else Text.NO_CALL.say(language)
+
+
+def presence(pair: str, language: Language) -> str:
+    """`Busy/InACall` as a person would say it. Graph's words are open: an unknown one stays as it is."""
+    availability, _, activity = pair.partition("/")
+    first = _word("TEAMS", availability, language)
+    if not activity or activity.casefold() == availability.casefold():
+        return first
+    return f"{first} · {_word('TEAMS', activity, language)}"
+
+
+def status(name: str, language: Language) -> str:
+    """A forwarding profile by its usual name; one of the operator's own stays as it is."""
+    return _word("STATUS", name, language)
+
+
+def leg(state: str, language: Language) -> str:
+    """A connection's state as a person would say it."""
+    return _word("LEG", state, language)
+
+
+def _word(kind: str, word: str, language: Language) -> str:
+    text = Text.__members__.get(f"{kind}_{word.upper().replace(' ', '_')}")
+    return word if text is None else text.say(language)
 
 
 def holding(state: State) -> str:

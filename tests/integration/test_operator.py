@@ -3,28 +3,23 @@
 import httpx2
 import msgspec
 import pytest
+from kit.shown_office import ShownOffice
 
-from presencebridge.runtime.journal import Journal
 from presencebridge.web import views
 from presencebridge.web.node import One, operator_app
 
 
-class Site:
-    journal = Journal()
-
+class Site(ShownOffice):
     def __init__(self) -> None:
-        self.paused: list[float | None] = []
+        super().__init__(0)
         self.told = told()
-
-    def pause(self, _name: str, seconds: float | None) -> bool:
-        self.paused.append(seconds)
-        return True
-
-    def overview(self) -> views.Overview:
-        return views.Overview(ready=True, dry_run=False, links=[], people=[])
 
     def matching(self) -> views.MatchingView:
         return self.told
+
+    def _order(self, name: str, *what: object) -> bool:
+        super()._order(name, *what)
+        return True
 
 
 def told(*left: views.LeftView, match: str = "email", looked_at: str | None = "2026-11-23T09:00:00Z"):
@@ -76,7 +71,7 @@ async def test_a_pause_that_no_calendar_has_is_refused(seconds):
     app = httpx2.ASGITransport(app=operator_app(One(site), ["localhost"]))  # type: ignore[arg-type]
     async with httpx2.AsyncClient(transport=app, base_url="http://localhost") as client:
         answer = await client.post("/api/people/101/pause", json={"seconds": seconds})
-        assert (answer.status_code, site.paused) == (400, [])
+        assert (answer.status_code, site.orders) == (400, [])
         assert (await client.post("/api/people/101/pause", json={"seconds": 60})).status_code == 204
 
 
@@ -85,4 +80,5 @@ async def test_a_name_with_a_slash_is_a_name():
     app = httpx2.ASGITransport(app=operator_app(One(site), ["localhost"]))  # type: ignore[arg-type]
     async with httpx2.AsyncClient(transport=app, base_url="http://localhost") as client:
         answer = await client.post("/api/people/Ann%20%3Cb%3Ex%3C%2Fb%3E/pause", json={})
-    assert (answer.status_code, site.paused) == (204, [None])
+    assert answer.status_code == 204
+    assert site.orders == [(None, "pause", None)]

@@ -6,9 +6,8 @@ from typing import Any
 
 import httpx2
 import pytest
+from kit.shown_office import ShownOffice
 
-from presencebridge.metrics import Metrics
-from presencebridge.runtime.journal import Journal
 from presencebridge.web import guard, views
 from presencebridge.web.node import One, operator_app
 
@@ -16,35 +15,17 @@ TOKEN = "0123456789abcdef-a-token"
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 
 
-class Site:
+class Site(ShownOffice):
     def __init__(self) -> None:
-        self.journal, self.metrics = Journal(), Metrics()
-        self.orders = 0
-
-    def measure(self) -> None:
-        self.metrics.in_step.set(0)
+        super().__init__(0)
 
     def overview(self) -> views.Overview:
         link = views.LinkView("graph", "down", "2026-11-23T09:00:00Z", "a reason", "a cure")
         return views.Overview(ready=False, dry_run=False, links=[link], people=[])
 
-    def stuck(self) -> list[str]:
-        return []
-
-    def matching(self) -> views.MatchingView:
-        return views.MatchingView("list", None, None, [], [], [])
-
-    def person(self, _name: str) -> None:
-        return None
-
-    def pause(self, _name: str, _seconds: float | None) -> bool:
-        self.orders += 1
+    def _order(self, name: str, *what: object) -> bool:
+        super()._order(name, *what)
         return True
-
-    resume = pause
-
-    def refresh(self) -> None:
-        self.orders += 1
 
 
 class Door:
@@ -78,7 +59,8 @@ def basic(password: str, user: str = "") -> dict[str, str]:
 
 PATHS = (
     "/",
-    "/rows",
+    "/live",
+    "/people/101",
     "/static/page.js",
     "/metrics",
     "/api/people",
@@ -108,7 +90,7 @@ async def test_without_the_token_nothing_is_told(path):
 async def test_without_the_token_nothing_is_ordered(path):
     door = Door(TOKEN)
     assert await door.status(path, method="POST", json={}) == 401
-    assert door.site.orders == 0
+    assert door.site.orders == []
 
 
 @pytest.mark.parametrize("headers", [RIGHT, basic(TOKEN), basic(TOKEN, "any:body"[:3])])
@@ -202,7 +184,7 @@ async def test_pages_of_others_give_no_orders(token, headers):
     headers = headers | allowed
     for path in ("/api/people/101/pause", "/api/people/101/resume", "/api/refresh"):
         assert await door.status(path, headers, method="POST", json={}) == 403
-    assert door.site.orders == 0
+    assert door.site.orders == []
 
 
 @pytest.mark.parametrize(
@@ -212,7 +194,7 @@ async def test_what_a_form_can_send_is_no_order(kind):
     door = Door()
     headers = {"Content-Type": kind}
     assert await door.status("/api/refresh", headers, method="POST", content=b"{}") == 400
-    assert door.site.orders == 0
+    assert door.site.orders == []
 
 
 @pytest.mark.parametrize(
@@ -272,7 +254,7 @@ async def test_two_names_at_once_are_none():
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/rows", "/static/page.css", "/api/people", "/metrics", "/livez", "/nothing"]
+    "path", ["/", "/people/101", "/static/page.css", "/api/people", "/metrics", "/livez", "/nothing"]
 )
 @pytest.mark.parametrize("token", ["", TOKEN])
 async def test_every_answer_says_how_it_may_be_used(path, token):
@@ -281,7 +263,7 @@ async def test_every_answer_says_how_it_may_be_used(path, token):
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == "'self'"
     assert policy["frame-ancestors"] == "'none'"
-    assert policy["form-action"] == "'none'"
+    assert policy["form-action"] == "'self'"
     assert "unsafe" not in headers["content-security-policy"]
     assert headers["cache-control"] == "no-store"
     assert headers["x-content-type-options"] == "nosniff"
@@ -307,7 +289,7 @@ async def test_an_order_that_is_none_is_refused(body):
     door = Door()
     headers = {"Content-Type": "application/json"}
     assert await door.status("/api/people/101/pause", headers, method="POST", content=body) == 400
-    assert door.site.orders == 0
+    assert door.site.orders == []
 
 
 def test_the_page_needs_nothing_that_its_policy_forbids():
@@ -318,4 +300,4 @@ def test_the_page_needs_nothing_that_its_policy_forbids():
         assert "|safe" not in text.replace(" ", "")
         assert " on" + "click" not in text
         for script in text.split("<script")[1:]:
-            assert script.startswith(' src="static/')
+            assert script.startswith(' src="{{ root }}static/')

@@ -35,6 +35,7 @@ from presencebridge.errors import Problem
 _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _EXTENSION: Final = re.compile(r"[0-9]{1,12}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
+_LONGEST_DAY_H: Final = 24
 _LEAST_TOKEN: Final = 16
 _WATCHER: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MOST_WATCHED: Final = 650
@@ -91,6 +92,7 @@ def _matters(config: Config) -> Iterator[Problems]:
     yield _pair_rows(policy)
 
     yield _operator_listen(config)
+    yield _operator_day(config)
     yield _operator_token(config.operator)
     yield _operator_hosts(config.operator)
     yield _webhook_listen(teams)
@@ -334,6 +336,12 @@ def _way_back(config: Config) -> Problems:
 
 def _operator_listen(config: Config) -> Problems:
     yield from _listen("[operator] listen", config.operator.listen)
+
+
+def _operator_day(config: Config) -> Problems:
+    if not 0 <= config.operator.day_hours <= _LONGEST_DAY_H:
+        what = f"{config.operator.day_hours:g} hours are not between 0 and {_LONGEST_DAY_H}"
+        yield Problem("[operator] day_hours", what, "0 keeps nothing; 8 is a working day")
 
 
 def _operator_token(operator: Operator) -> Problems:

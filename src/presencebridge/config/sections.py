@@ -119,6 +119,8 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True):
     """What everybody has to send who asks for more than whether the service is ready."""
     hosts: tuple[str, ...] = ()
     """Names under which browsers reach the page, beside that of `listen`: of a proxy, of this machine."""
+    day_hours: float = 0.0
+    """How many hours of everybody's day are kept in memory and drawn on the page; 0: none, no history."""
 
 
 class StateSection(msgspec.Struct, frozen=True, kw_only=True):

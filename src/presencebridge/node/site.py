@@ -32,6 +32,7 @@ from presencebridge.metrics import Metrics
 from presencebridge.notify import Standing
 from presencebridge.runtime import health
 from presencebridge.runtime.calls_reader import CallsReader
+from presencebridge.runtime.day import Day
 from presencebridge.runtime.directory import Directory, ListedPeople, MatchedPeople, Rules
 from presencebridge.runtime.dry_run import DryStatuses, DryTeams
 from presencebridge.runtime.expiry import Expiry
@@ -40,6 +41,7 @@ from presencebridge.runtime.journal import Journal
 from presencebridge.runtime.links import LinkReport, Links, LinkState
 from presencebridge.runtime.matching import Named, Reason
 from presencebridge.runtime.people import Member, People
+from presencebridge.runtime.plots import Plots
 from presencebridge.runtime.ports import Clock, Statuses
 from presencebridge.runtime.presence_reader import PresenceReader
 from presencebridge.runtime.status_reader import StatusReader
@@ -105,7 +107,7 @@ class Site:
     ) -> None:
         self.name = name
         self._config = config
-        self._dry_run = dry_run
+        self.is_dry_run = dry_run
         self._outside = outside or Outside()
         self._clock = self._outside.clock()
         self.metrics = metrics or Metrics()
@@ -113,6 +115,9 @@ class Site:
         self._notified_at = self.metrics.last_seen.labels("teams_notification")
         self._budget = Budget()
         self.journal = journal or Journal()
+        self.plots = Plots(self._clock.now)
+        hours = config.operator.day_hours
+        self.day = Day(hours) if hours else None
         self.links = Links(self._clock.now)
         self.links.on_change = lambda _report: self.journal.changed()
         self.people = People(
@@ -140,23 +145,28 @@ class Site:
         config = self._config
         async with contextlib.AsyncExitStack() as stack:
             outside = self._outside
-            store = MemoryStore() if self._dry_run else await stack.enter_async_context(outside.store(config))
+            store = (
+                MemoryStore() if self.is_dry_run else await stack.enter_async_context(outside.store(config))
+            )
             graph_http = await stack.enter_async_context(outside.http(config.graph_url, config.teams.ca_file))
             pbx = await stack.enter_async_context(
                 pbx_side(config.pbx, self._clock.now, self.people.__contains__, outside, self.metrics)
             )
             graph = GraphClient(graph_http, outside.app_tokens(config), self._budget)
             graph_teams = GraphTeams(graph, config.teams.client_id)
-            statuses = DryStatuses(pbx.statuses) if self._dry_run else pbx.statuses
+            statuses = DryStatuses(pbx.statuses) if self.is_dry_run else pbx.statuses
             self.hub = Hub(
                 self.people,
                 store,
-                DryTeams(graph_teams) if self._dry_run else graph_teams,
+                DryTeams(graph_teams) if self.is_dry_run else graph_teams,
                 statuses,
                 self._clock,
                 self.journal,
                 metrics=self.metrics,
             )
+            self.hub.plots = self.plots
+            if self.day is not None:
+                self.hub.on_changed, self.hub.on_left = self.day.note, self.day.forget
             await self.hub.load(all_are_known=config.people.match == "list")
             self._connect_store()
             self._connect_teams(graph_teams)
@@ -188,7 +198,7 @@ class Site:
                 await self._ends.wait()
                 for task in running:
                     task.cancel()
-            if self._end is End.STOPPED and self._config.teams.on_stop == "clear" and not self._dry_run:
+            if self._end is End.STOPPED and self._config.teams.on_stop == "clear" and not self.is_dry_run:
                 left = await self.hub.let_go(_LET_GO_WITHIN_S)
                 _log.info("stopped", sessions_left_to_their_lease=left)
 
@@ -220,12 +230,13 @@ class Site:
 
     def _connect_teams(self, teams: GraphTeams) -> None:
         config = self._config
-        polling = config.teams.delivery == "poll" or self._dry_run
+        polling = config.teams.delivery == "poll" or self.is_dry_run
         every_s = config.teams.poll_every_s if polling else config.teams.reconcile_every_s
         graph = self.links.named("graph")
         self._reader = PresenceReader(
             self.people, teams, graph, self._clock, calls.MOST_IDS, every_s, metrics=self.metrics
         )
+        self._reader.plots = self.plots
         self._reader.on_seen = self.hub.seen
         self._reader.on_back = self.hub.teams_found
         self._reader.probe_every_s = _PROBE_EVERY_S
@@ -240,6 +251,7 @@ class Site:
         self._statuses = StatusReader(
             self.people, statuses, link, self._clock, self._calls, config.statuses_every_s
         )
+        self._calls.plots = self.plots
         self._calls.on_seen = self._statuses.on_seen = self.hub.seen
         if pbx.feed is not None:
             pbx.feed.on_note = link.note
@@ -275,7 +287,7 @@ class Site:
     ) -> NoticeReceiver | None:
         """The way of notifications: whoever listens -> receiver -> hub, and a watcher for each account."""
         config, hook = self._config, self._config.teams.webhook
-        if config.teams.delivery != "webhook" or hook is None or self._dry_run:
+        if config.teams.delivery != "webhook" or hook is None or self.is_dry_run:
             return None
         login_http = await stack.enter_async_context(
             self._outside.http(config.login_url, config.teams.ca_file)
@@ -417,15 +429,14 @@ class Site:
 
     def overview(self) -> views.Overview:
         if not self._is_set_up:
-            links = [views.link(report) for report in self.links.reports()]
-            return views.Overview(ready=False, dry_run=self._dry_run, links=links, people=[])
+            return views.Overview(ready=False, dry_run=self.is_dry_run, links=self.link_views(), people=[])
         amiss = self.out_of_step()
         return views.Overview(
             not amiss,
-            self._dry_run,
-            [views.link(report) for report in self.links.reports()],
-            [self._view(member) for member in sorted(self.people, key=lambda one: (len(one.key), one.key))],
-            [views.Note(one.what, one.cure) for one in self._expiry.warnings],
+            self.is_dry_run,
+            self.link_views(),
+            [self._view(self.people[key]) for key in self.keys()],
+            self.ending(),
             amiss,
         )
 
@@ -465,7 +476,33 @@ class Site:
         member = self.people.find(name) if self._is_set_up else None
         if member is None:
             return None
-        return views.person_page(self._view(member), self.journal.of(member.key), dry_run=self._dry_run)
+        return views.person_page(self._view(member), self.journal.of(member.key), dry_run=self.is_dry_run)
+
+    def keys(self) -> list[str]:
+        """Everybody, in the order of their extensions."""
+        if not self._is_set_up:
+            return []
+        return sorted((member.key for member in self.people), key=lambda key: (len(key), key))
+
+    def view(self, key: str) -> views.PersonView | None:
+        return self._view(self.people[key]) if self._is_set_up and key in self.people else None
+
+    def find(self, name: str) -> str | None:
+        """The key of whoever is called that."""
+        member = self.people.find(name)
+        return None if member is None else member.key
+
+    def link_views(self) -> list[views.LinkView]:
+        return [views.link(report) for report in self.links.reports()]
+
+    def ending(self) -> list[views.Note]:
+        """What ends soon."""
+        if not self._is_set_up:
+            return []
+        return [views.Note(one.what, one.cure) for one in self._expiry.warnings]
+
+    def now(self) -> float:
+        return self._clock.now()
 
     def _view(self, member: Member) -> views.PersonView:
         return views.person(member, self.hub.state(member.key), links_up=self.links.all_up)
@@ -494,8 +531,11 @@ class Site:
         return member is not None
 
     def refresh(self) -> None:
+        """Read everything again now, from both sides."""
         if self._is_set_up:
             self._reader.want_all()
+            self._calls.want()
+            self._statuses.want_all()
             self._directory.look()
 
     @property

@@ -11,6 +11,7 @@ from presencebridge.errors import LinkError
 from presencebridge.metrics import Metrics
 from presencebridge.runtime.links import Link
 from presencebridge.runtime.people import Member, People
+from presencebridge.runtime.plots import Hop, Plots
 from presencebridge.runtime.ports import CallFeed, Calls, Clock, Legs
 
 _NOT_MONITORED: Final = (
@@ -50,6 +51,7 @@ class CallsReader:
         self.is_up = asyncio.Event()
         self.beat_at = clock.now()
         """When the last round began: the sign of life."""
+        self.plots = Plots(clock.now)
         self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
         self.on_lost: Callable[[], None] = lambda: None
         """Called when the link is lost: all that was known of 3CX is not known any more."""
@@ -84,7 +86,8 @@ class CallsReader:
 
     async def _read(self) -> None:
         try:
-            legs = await self._calls.legs()
+            with self.plots.timed(Hop.PBX_READ):
+                legs = await self._calls.legs()
         except LinkError as error:
             self._metrics.reads.labels("3cx", type(error).__name__).inc()
             self._lost(error)

@@ -27,9 +27,13 @@ from presencebridge.core.commands import (
 )
 from presencebridge.core.events import (
     AnyEvent,
+    LegsSeen,
+    PresenceSeen,
     PresenceWriteFailed,
     PresenceWritten,
+    Source,
     Started,
+    StatusSeen,
     StatusWriteFailed,
     StatusWritten,
     TeamsFound,
@@ -43,6 +47,7 @@ from presencebridge.metrics import Metrics
 from presencebridge.runtime.hops import PBX, TEAMS, Hops, Step, is_owed
 from presencebridge.runtime.journal import Entry, Journal
 from presencebridge.runtime.people import Member, People
+from presencebridge.runtime.plots import Hop, Plots
 from presencebridge.runtime.ports import Clock, Statuses, Store, Teams
 
 _log = structlog.get_logger()
@@ -99,6 +104,10 @@ class Hub:
         self.on_read_wanted: Callable[[Member, float], None] = lambda _member, _not_before: None
         self.on_teams_failed: Callable[[Member], None] = lambda _member: None
         """Called when a write to Teams failed: a read should tell whether it is Graph or the person."""
+        self.on_changed: Callable[[str, State, float], None] = lambda _key, _state, _now: None
+        """Called with what is known of somebody when it changed."""
+        self.on_left: Callable[[str], None] = lambda _key: None
+        self.plots = Plots(clock.now)
         self.on_unsaved: Callable[[str], None] = lambda _reason: None
         self.on_saved: Callable[[], None] = lambda: None
 
@@ -177,6 +186,7 @@ class Hub:
         if timer:
             timer.cancel()
         self._journal.forget(key)
+        self.on_left(key)
         with contextlib.suppress(OSError):  # it is forgotten at the next start
             await self._store.forget([key])
 
@@ -252,15 +262,24 @@ class Hub:
         self._states[key] = new
         if new.teams_write is not old.teams_write or new.status_write is not old.status_write:
             self._hops.decided(key, old, new, event, Step(seen_at, decided_at, self._clock.now()))
+            self._plot(event, seen_at)
         took = time.perf_counter() - begun
         self._events(type(event).__name__).inc()
         if commands or _looks_different(old, new):
+            self.on_changed(key, new, now)
             self._tell(member, Entry(now, key, event, commands), took)
         for command in commands:
             self._carry_out(member, command)
         self._set_timer(member, new, now)
         if key in self._leaving and _holds_nothing(new):
             self._leaving[key].set()
+
+    def _plot(self, event: AnyEvent, seen_at: float) -> None:
+        """How long it took from what was seen to what was decided and saved."""
+        if isinstance(event, LegsSeen | StatusSeen):
+            self.plots.took(Hop.PBX_SEEN, self._clock.now() - seen_at)
+        elif isinstance(event, PresenceSeen) and event.source is Source.NOTIFICATION:
+            self.plots.took(Hop.TEAMS_NOTIFIED, self._clock.now() - event.asked_at)
 
     async def _save(self, key: str, state: State) -> None:
         """Nothing is sent before it is saved, so a full disk stops this person here, and tells."""
@@ -301,7 +320,7 @@ class Hub:
         try:
             if member.user is None:
                 raise TryAgain(member.troubles.get("teams", "not yet found in Entra"))
-            with self._metrics.write_seconds.labels("teams").time():
+            with self._metrics.write_seconds.labels("teams").time(), self.plots.timed(Hop.TEAMS_WRITE):
                 if isinstance(command, SetPresence):
                     await self._teams.set_presence(member.user, command.pair, command.lease_s)
                 else:
@@ -317,7 +336,7 @@ class Hub:
 
     async def _write_status(self, member: Member, command: ChangeStatus) -> None:
         try:
-            with self._metrics.write_seconds.labels("3cx").time():
+            with self._metrics.write_seconds.labels("3cx").time(), self.plots.timed(Hop.PBX_WRITE):
                 change = await self._statuses.change_status(member.key, command.expected, command.wanted)
         except LinkError as error:
             self._metrics.writes.labels(PBX, "status", type(error).__name__).inc()

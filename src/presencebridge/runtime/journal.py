@@ -3,7 +3,7 @@
 import asyncio
 import collections
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Final
 
 import msgspec
@@ -30,6 +30,8 @@ class Journal:
     def __init__(self) -> None:
         self._entries: dict[str, collections.deque[Entry]] = {}
         self._readers: set[asyncio.Queue[Entry | None]] = set()
+        self.on_change: Callable[[Entry | None], None] = lambda _entry: None
+        """Called with each entry, and with None where something else changed."""
         self.closed = False
 
     def add(self, entry: Entry) -> None:
@@ -41,6 +43,7 @@ class Journal:
 
     def changed(self, entry: Entry | None = None) -> None:
         """Tell the readers of an entry, or just that something changed."""
+        self.on_change(entry)
         for reader in self._readers:
             if reader.qsize() < _MOST_BEHIND:  # a reader that slow reads everything anew
                 reader.put_nowait(entry)

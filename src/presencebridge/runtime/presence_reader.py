@@ -18,6 +18,7 @@ from presencebridge.metrics import Metrics
 from presencebridge.runtime import pacing
 from presencebridge.runtime.links import Link
 from presencebridge.runtime.people import Member, People
+from presencebridge.runtime.plots import Hop, Plots
 from presencebridge.runtime.ports import Clock, PresenceRead, Teams
 
 _GATHER_S: Final = 0.2
@@ -112,6 +113,7 @@ class PresenceReader:
         self._odd: dict[str, float] = {}
         self.beat_at = now
         """When the last round began: the sign of life."""
+        self.plots = Plots(clock.now)
         self.on_seen: Callable[[Member, PresenceSeen], None] = lambda _member, _event: None
         self.on_back: Callable[[], None] = lambda: None
         """Called when Graph answers after it did not."""
@@ -321,7 +323,8 @@ class PresenceReader:
     async def _read_users(self, users: list[str], asked_at: float, odd: list[str]) -> None:
         """Where Graph refuses the request as a whole, find whose id it is, so that it costs nobody else."""
         try:
-            reads = await self._teams.presences(users)
+            with self.plots.timed(Hop.TEAMS_READ):
+                reads = await self._teams.presences(users)
         except Refused as error:
             if error.status != 400 or len(odd) >= _MOST_ODD:
                 raise

@@ -53,6 +53,11 @@ class StatusReader:
         if self._round.get(member.key) is not member:
             self._wanted.set()
 
+    def want_all(self) -> None:
+        """Begin a new round now."""
+        self._seen.clear()
+        self._wanted.set()
+
     def _lost(self) -> None:
         self._seen.clear()
         self._rests.clear()

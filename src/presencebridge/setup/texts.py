@@ -1,21 +1,12 @@
 """Every sentence of `init`, in English and German side by side."""
 # ruff: noqa: E501, ISC004 - sentences are longer than lines of code
 
-from enum import Enum
-from typing import Literal
+from presencebridge.bilingual import Bilingual, Language
 
-Language = Literal["en", "de"]
+__all__ = ("Language", "Text")
 
 
-class Text(Enum):
-    """The value is English, German. What stands in braces is filled in."""
-
-    def __init__(self, en: str, de: str) -> None:
-        self.en, self.de = en, de
-
-    def say(self, language: Language, **words: str) -> str:
-        return (self.de if language == "de" else self.en).format(**words)
-
+class Text(Bilingual):
     # Asking
 
     HELLO = (

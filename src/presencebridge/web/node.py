@@ -1,8 +1,10 @@
 """The operator's listener as a whole: the sites of a process, and what they have in common."""
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
+from urllib.parse import quote
 
 import msgspec
 from starlette.applications import Starlette
@@ -14,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from presencebridge.metrics import CONTENT_TYPE, exposition
 from presencebridge.web.guard import Guard
 from presencebridge.web.operator import Site, livez, site_app
+from presencebridge.web.page import site_view, sites_page, static
 
 
 class Node(Protocol):
@@ -54,7 +57,9 @@ def operator_app(
         Route("/sites/{site}", common.redirect),
         Mount("/sites/{site}", _BySite(node)),
     ]
-    if node.alone is not None:
+    if node.alone is None:
+        routes += [Route("/", common.sites), Route("/static/{name}", static)]
+    else:
         routes.append(Mount("/", site_app(lambda: node.sites()[node.alone or ""])))
     return Guard(Starlette(routes=routes), hosts, token, now)
 
@@ -93,6 +98,14 @@ class _Common:
             site.measure()
         text = exposition({name: site.metrics for name, site in sites.items()})
         return Response(text, media_type=CONTENT_TYPE)
+
+    async def sites(self, request: Request) -> Response:
+        """The list of them, as a page."""
+        found = []
+        for name, site in sorted(self._node.sites().items()):
+            found.append(site_view(name, f"sites/{quote(name, safe='')}/", site.overview()))
+            await asyncio.sleep(0)  # there may be hundreds, and whatever else waits has its turn
+        return sites_page(request, found)
 
     async def redirect(self, request: Request) -> Response:
         # Relative, so that it holds behind a proxy too: the page's own addresses hang on the slash.

@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from importlib import resources
 from typing import Any, Final, Protocol
 
-import jinja2
 import msgspec
 from sse_starlette import EventSourceResponse
 from starlette.applications import Starlette
@@ -15,9 +13,9 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from presencebridge.metrics import Metrics
-from presencebridge.runtime.journal import Journal
 from presencebridge.web import views
 from presencebridge.web.guard import IS_TRUSTED
+from presencebridge.web.page import Looked, Page
 
 _PING_S: Final = 15
 _AT_MOST_EVERY_S: Final = 0.25
@@ -25,16 +23,13 @@ _LONGEST_ORDER: Final = 10_000
 _LONGEST_PAUSE_S: Final = 10 * 366 * 86400.0
 
 
-class Site(Protocol):
-    """What the pages are about."""
+class Site(Looked, Protocol):
+    """What the listener tells of, and gives orders to."""
 
-    name: str
-    journal: Journal
     metrics: Metrics
 
     def overview(self) -> views.Overview: ...
     def person(self, name: str) -> views.PersonPage | None: ...
-    def matching(self) -> views.MatchingView: ...
     def pause(self, name: str, seconds: float | None) -> bool: ...
     def resume(self, name: str) -> bool: ...
     def refresh(self) -> None: ...
@@ -46,9 +41,7 @@ def site_app(site: Callable[[], Site]) -> ASGIApp:
     """Page and API of one site, whose object may be another one each time that it is asked for."""
     pages = _Pages(site)
     routes = [
-        Route("/", pages.page),
-        Route("/rows", pages.rows),
-        Route("/static/{name}", pages.static),
+        *Page(site).routes(),
         Route("/livez", pages.livez),
         Route("/readyz", pages.readyz),
         Route("/api/people", pages.people),
@@ -65,29 +58,10 @@ def site_app(site: Callable[[], Site]) -> ASGIApp:
 class _Pages:
     def __init__(self, site: Callable[[], Site]) -> None:
         self._find = site
-        folder = resources.files("presencebridge.web")
-        loader = jinja2.FunctionLoader(lambda name: (folder / "templates" / name).read_text("utf-8"))
-        self._templates = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-        self._static = {
-            name: ((folder / "static" / name).read_bytes(), kind)
-            for name, kind in (("page.js", "text/javascript"), ("page.css", "text/css"))
-        }
 
     @property
     def _site(self) -> Site:
         return self._find()
-
-    async def page(self, _request: Request) -> Response:
-        return self._html("page.html")
-
-    async def rows(self, _request: Request) -> Response:
-        return self._html("rows.html")
-
-    async def static(self, request: Request) -> Response:
-        found = self._static.get(request.path_params["name"])
-        if found is None:
-            return Response(status_code=404)
-        return Response(found[0], media_type=found[1])
 
     async def livez(self, request: Request) -> Response:
         return livez(self._site.stuck(), request)
@@ -149,11 +123,6 @@ class _Pages:
                 for entry in filter(None, batch):
                     yield {"event": "decision", "data": msgspec.json.encode(views.story(entry)).decode()}
                 yield {"event": "changed", "data": "{}"}
-
-    def _html(self, template: str) -> Response:
-        overview, matching = self._site.overview(), views.page_of(self._site.matching())
-        html = self._templates.get_template(template).render(overview=overview, matching=matching)
-        return Response(html, media_type="text/html")
 
 
 def livez(stuck: list[str], request: Request) -> Response:

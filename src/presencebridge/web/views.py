@@ -7,7 +7,8 @@ from typing import Final
 import msgspec
 
 from presencebridge import words
-from presencebridge.core.model import Presence, State
+from presencebridge.bilingual import Language
+from presencebridge.core.model import Because, Presence, State, StatusClaim, TeamsClaim
 from presencebridge.runtime.directory import Directory
 from presencebridge.runtime.journal import Entry
 from presencebridge.runtime.links import LinkReport
@@ -28,6 +29,12 @@ class Claim(msgspec.Struct, frozen=True, omit_defaults=True):
     since: str
     until: str | None = None
     before: str | None = None
+    because: str = ""
+    """The cause, by the name it has in the core."""
+    saw: str | None = None
+    """For a status: what Teams showed that it was taken for."""
+    sure: bool = True
+    """False while the other side has not said that it is so."""
 
 
 class PersonView(msgspec.Struct, frozen=True):
@@ -152,7 +159,6 @@ class MatchingPage(msgspec.Struct, frozen=True):
 
 def person(member: Member, state: State, *, links_up: bool) -> PersonView:
     """With a link down nobody can be said to be in step."""
-    teams, status = state.teams_claim, state.status_claim
     trouble = [*member.troubles.values()]
     for write in (state.teams_write, state.status_write):
         if write.trouble and write.trouble not in trouble:
@@ -166,13 +172,37 @@ def person(member: Member, state: State, *, links_up: bool) -> PersonView:
         status=state.status,
         legs=None if state.legs is None else [leg.value for leg in state.legs],
         in_call=state.legs is not None and state.call_since is not None,
-        teams_claim=Claim(str(teams.pair), clock(teams.since), clock(teams.until), _pair(teams.before))
-        if teams
-        else None,
-        status_claim=Claim(status.value, clock(status.since), before=status.before) if status else None,
+        teams_claim=_teams_claim(state.teams_claim),
+        status_claim=_status_claim(state.status_claim),
         holding=words.holding(state),
         trouble=trouble,
         paused_until=clock(state.paused_until) if state.paused_until is not None else None,
+    )
+
+
+def _teams_claim(claim: TeamsClaim | None) -> Claim | None:
+    if claim is None:
+        return None
+    return Claim(
+        str(claim.pair),
+        clock(claim.since),
+        clock(claim.until),
+        _pair(claim.before),
+        claim.why.value,
+        sure=claim.accepted_at is not None,
+    )
+
+
+def _status_claim(claim: StatusClaim | None) -> Claim | None:
+    if claim is None:
+        return None
+    return Claim(
+        claim.value,
+        clock(claim.since),
+        before=claim.before,
+        because=Because.TEAMS_BUSY.value,
+        saw=str(claim.why),
+        sure=claim.confirmed,
     )
 
 
@@ -194,9 +224,9 @@ def person_page(view: PersonView, entries: Iterable[Entry], *, dry_run: bool) ->
     return PersonPage(view, [story(entry) for entry in entries], dry_run)
 
 
-def story(entry: Entry) -> Story:
-    did = [words.said(command) for command in entry.said]
-    return Story(clock(entry.at), words.seen(entry.seen), did, entry.person)
+def story(entry: Entry, language: Language = "en") -> Story:
+    did = [words.said(command, language) for command in entry.said]
+    return Story(clock(entry.at), words.seen(entry.seen, language), did, entry.person)
 
 
 def matching(mode: str, directory: Directory, notes: Iterable[Note] = ()) -> MatchingView:
