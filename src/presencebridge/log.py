@@ -1,10 +1,13 @@
 """Logging: one line an event, pretty on a terminal and JSON otherwise, on stderr."""
 
 import asyncio
+import collections
+import json
 import logging
 import sys
 import time
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import structlog
 
@@ -15,6 +18,8 @@ _OF_STRANGERS: Final = {
 }
 _OF_NO_USE: Final = ("No supported WebSocket library detected.", "Cancel ")
 _TELL_AGAIN_S: Final = 3600.0
+_MOST_RECENT: Final = 1000
+_LONGEST_LINE: Final = 10_000
 
 
 def set_up(*, level: int = logging.INFO, terminal: bool | None = None) -> None:
@@ -45,14 +50,49 @@ def set_up(*, level: int = logging.INFO, terminal: bool | None = None) -> None:
             ],
         )
     )
+    _recent.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
     root = logging.getLogger()
-    root.handlers = [handler]
+    root.handlers = [handler, _recent]
     root.setLevel(level)
     for chatty in ("httpx2", "httpcore2", "msal", "urllib3", "uvicorn", "sse_starlette", "asyncio"):
         # What these have to say, addresses included, is told by our own lines where it matters.
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(_News())
     logging.getLogger("asyncio").addFilter(_News())
+
+
+class _Recent(logging.Handler):
+    """The last lines, in memory: for the support bundle, wherever the log itself goes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: collections.deque[str] = collections.deque(maxlen=_MOST_RECENT)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+            if len(line) <= _LONGEST_LINE:
+                self.lines.append(line)
+        except Exception:  # noqa: BLE001 - the other handler has told it
+            self.lines.append('{"event": "a line that could not be formatted"}')
+
+
+_recent: Final = _Recent()
+
+
+def recent(site: str) -> Sequence[dict[str, Any]]:
+    """The last lines that were logged, less those of other sites; none before `set_up`."""
+    lines = (json.loads(line) for line in _recent.lines)
+    return [line for line in lines if line.get("site", site) == site]
 
 
 class _News(logging.Filter):

@@ -14,6 +14,7 @@ from presencebridge.cli.operator import pause, people, resume, status, watch, wh
 from presencebridge.cli.pbx import pbx
 from presencebridge.cli.service import check, login, run
 from presencebridge.cli.simulate import simulate
+from presencebridge.cli.support import support
 from presencebridge.cli.teams import teams
 from presencebridge.errors import BridgeError, LinkError, Misconfigured
 
@@ -22,7 +23,22 @@ app = App(
     version=__version__,
     help="Keeps Microsoft Teams presence and a 3CX phone system in step, both ways.",
 )
-for command in (demo, init, check, doctor, run, login, status, people, watch, why, pause, resume, simulate):
+for command in (
+    demo,
+    init,
+    check,
+    doctor,
+    run,
+    login,
+    status,
+    people,
+    watch,
+    why,
+    pause,
+    resume,
+    support,
+    simulate,
+):
     app.command(command)
 for group in (teams, pbx, emulate):
     app.command(group)

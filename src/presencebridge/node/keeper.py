@@ -57,6 +57,8 @@ class Keeper:
 
     async def run(self) -> None:
         """Until it is told to end, or cancelled. Alone, it raises whatever a life ends with."""
+        if not self._is_alone:
+            structlog.contextvars.bind_contextvars(site=self.name)  # of this task and those that it starts
         try:
             await self._live()
         finally:

@@ -12,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from presencebridge import log
 from presencebridge.metrics import Metrics
 from presencebridge.web import views
 from presencebridge.web.guard import IS_TRUSTED
@@ -51,6 +52,7 @@ def site_app(site: Callable[[], Site]) -> ASGIApp:
         Route("/api/matching", pages.matching),
         Route("/api/refresh", pages.refresh, methods=["POST"]),
         Route("/api/events", pages.events),
+        Route("/api/log", pages.log),
     ]
     return Starlette(routes=routes)
 
@@ -87,6 +89,9 @@ class _Pages:
 
     async def matching(self, _request: Request) -> Response:
         return _json(self._site.matching())
+
+    async def log(self, _request: Request) -> Response:
+        return _json(log.recent(self._site.name))
 
     async def pause(self, request: Request) -> Response:
         body = await _order(request)
