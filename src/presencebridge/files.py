@@ -56,8 +56,12 @@ def write_private(file: Path, content: bytes) -> None:
     if os.geteuid() == 0:  # what root writes for a service has to be read by the service
         owner = file.parent.stat()
         os.fchown(handle, owner.st_uid, owner.st_gid)
-    with os.fdopen(handle, "wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
-    part.replace(file)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.replace(file)
+    except OSError:
+        part.unlink(missing_ok=True)  # a full disk is no place for halves
+        raise

@@ -788,7 +788,9 @@ async def test_a_sound_set_up_is_fine_and_nothing_is_written(kind: str, tmp_path
 
 
 def test_there_are_enough_of_them() -> None:
-    assert len({one.name for one in SETUPS}) == len(SETUPS) >= 25
+    assert len({one.name for one in SETUPS}) == len(SETUPS) >= 60
+    healed = {one.fault for one in SETUPS if one.cures is not None}
+    assert len(healed) >= 25  # different faults, each with its cure carried out and doctor content afterwards
 
 
 async def test_the_tests_that_change_something_set_it_back(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The public keys of the sign-in: read, kept for a day, read again, and never from a stranger's address."""
 
 import asyncio
+import contextlib
 
 import httpx2
 import jwt
@@ -64,6 +65,23 @@ async def test_they_are_kept_for_a_day_and_then_read_again():
     entra.pages[V2_KEYS] = {"keys": [jwk("new")]}
     await asyncio.sleep(2)
     assert set(await entra.keys.keys()) == {"new", "b", "c"}
+
+
+async def test_after_a_failure_they_are_read_soon_and_then_ever_later():
+    entra = Entra()
+    entra.fault = httpx2.ConnectError("nobody there")
+    begun, tries = asyncio.get_running_loop().time(), []
+    while asyncio.get_running_loop().time() - begun < 300:
+        before = len(entra.asked)
+        with contextlib.suppress(TryAgain):
+            await entra.keys.keys()
+        if len(entra.asked) > before:
+            tries.append(round(asyncio.get_running_loop().time() - begun))
+        await asyncio.sleep(1)
+    assert tries == [0, 2, 6, 14, 30, 62, 122, 182, 242]
+    entra.fault = None
+    await asyncio.sleep(10)
+    assert set(await entra.keys.keys()) == {"a", "b", "c"}
 
 
 async def test_a_stranger_makes_us_look_once_a_minute_at_the_most():

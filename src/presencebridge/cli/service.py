@@ -32,6 +32,7 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     from presencebridge import log
     from presencebridge.node import Node, OneFile
     from presencebridge.notify import Notifier
+    from presencebridge.threads import LooseThreads
 
     keep_memory_private()
     notifier = Notifier()
@@ -60,6 +61,7 @@ def run(*, config: Path, dry_run: bool = False) -> None:
             stop.set()
 
         loop = asyncio.get_running_loop()
+        loop.set_default_executor(LooseThreads())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end)
         await node.run(stop, listening)

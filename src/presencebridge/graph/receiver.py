@@ -28,6 +28,8 @@ _MOST_REMEMBERED: Final = 50_000
 """Items remembered against replays: about a day of a company of 1,000."""
 _MOST_TOKENS: Final = 64
 _LOOK_AT_KEYS_EVERY_S: Final = 300.0
+_WITHOUT_KEYS_S: Final = 2.0
+"""How often they are tried for as long as there are none; nothing is believed until then."""
 
 
 class Watched:
@@ -98,7 +100,7 @@ class NoticeReceiver:
         while True:
             with contextlib.suppress(LinkError):
                 await self._signing_keys.keys()
-            await asyncio.sleep(_LOOK_AT_KEYS_EVERY_S)
+            await asyncio.sleep(_LOOK_AT_KEYS_EVERY_S if self._signing_keys.known else _WITHOUT_KEYS_S)
 
     async def _understand(self, body: bytes) -> Understood:
         try:

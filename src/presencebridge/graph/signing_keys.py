@@ -16,6 +16,8 @@ _OLD_AFTER_S: Final = 24 * 3600.0
 _NOT_SOONER_THAN_S: Final = 60.0
 """A stranger's token with an unknown key makes us look, and this is how often at the most."""
 
+_FIRST_RETRY_S: Final = 2.0
+
 _DOCUMENTS: Final = (
     "/common/v2.0/.well-known/openid-configuration",
     "/common/.well-known/openid-configuration",
@@ -30,7 +32,8 @@ class SigningKeys:
         self._login_url = login_url
         self._keys: dict[str, Any] = {}
         self._read_at = float("-inf")
-        self._tried_at = float("-inf")
+        self._again_at = float("-inf")
+        self._failures = 0
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -52,9 +55,11 @@ class SigningKeys:
         """Read the keys again, unless that was tried just now. True if there are new ones."""
         async with self._one_at_a_time:
             now = asyncio.get_running_loop().time()
-            if now - self._tried_at < _NOT_SOONER_THAN_S:
+            if now < self._again_at:
                 return False
-            self._tried_at = now
+            # Unless it works: soon, and then ever later.
+            self._again_at = now + min(_FIRST_RETRY_S * 2.0**self._failures, _NOT_SOONER_THAN_S)
+            self._failures += 1
             try:
                 async with asyncio.timeout(_TIMEOUT_S):  # notifications wait for it
                     found = await self._read()
@@ -63,6 +68,7 @@ class SigningKeys:
                 raise TryAgain(what) from None
             changed = found.keys() != self._keys.keys()
             self._keys, self._read_at = found, now
+            self._again_at, self._failures = now + _NOT_SOONER_THAN_S, 0
             return changed
 
     async def _read(self) -> dict[str, Any]:
