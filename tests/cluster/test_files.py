@@ -1,3 +1,4 @@
+import asyncio
 import random
 from pathlib import Path
 
@@ -38,30 +39,32 @@ async def test_files_follow_their_site_and_the_engine_can_not_read_them(tmp_path
     writer = await office.taken()
     ours = seal(tmp_path, new_key())
     files = SharedFiles("s", writer, ours, {})
-    await files.write("subscription-default.json", "a secret")
+    files.write("subscription-default.json", b"a secret")
+    assert await files.flush()
     found = await office.engine.under(site_prefix("s"))
     assert all(b"secret" not in entry.value for entry in found.values())
-    assert SharedFiles("s", writer, ours, found).texts == {"subscription-default.json": "a secret"}
-    await files.delete("subscription-default.json")
-    assert SharedFiles("s", writer, ours, await office.engine.under(site_prefix("s"))).texts == {}
+    assert SharedFiles("s", writer, ours, found).read("subscription-default.json") == b"a secret"
+    await asyncio.to_thread(files.delete, "subscription-default.json")
+    assert SharedFiles("s", writer, ours, await office.engine.under(site_prefix("s"))).names() == []
 
 
 async def test_a_key_is_replaced_while_all_goes_on(tmp_path: Path) -> None:
     office = Office()
     writer = await office.taken()
     old, new = new_key(), new_key()
-    await SharedFiles("s", writer, seal(tmp_path, old), {}).write("a", "1")
+    files = SharedFiles("s", writer, seal(tmp_path, old), {})
+    await asyncio.to_thread(files.write, "a", b"1")
     found = await office.engine.under(site_prefix("s"))
-    assert SharedFiles("s", writer, seal(tmp_path, new, old), found).texts == {"a": "1"}
+    assert SharedFiles("s", writer, seal(tmp_path, new, old), found).read("a") == b"1"
     lacking = SharedFiles("s", writer, seal(tmp_path, new), found)
-    assert (lacking.texts, lacking.unreadable) == ({}, ["a"])
+    assert (lacking.names(), lacking.unreadable) == ([], ["a"])
 
 
 async def test_what_was_sealed_for_another_site_does_not_open(tmp_path: Path) -> None:
     ours = seal(tmp_path, new_key())
-    assert ours.open("s/a", ours.close("s/a", "1")) == "1"
-    assert ours.open("t/a", ours.close("s/a", "1")) is None
-    assert ours.open("s/b", ours.close("s/a", "1")) is None
+    assert ours.open("s/a", ours.close("s/a", b"1")) == b"1"
+    assert ours.open("t/a", ours.close("s/a", b"1")) is None
+    assert ours.open("s/b", ours.close("s/a", b"1")) is None
 
 
 @pytest.mark.parametrize("content", ["", "short", "not a key that could be one, at all, ever !!!!"])

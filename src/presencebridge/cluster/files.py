@@ -4,14 +4,19 @@ The key is a file that every node has. Its first line seals, every line opens, s
 a new one before it on all nodes.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from presencebridge.cluster.engine import Entry
 from presencebridge.cluster.records import file_prefix, original, plain
 from presencebridge.cluster.writer import Writer
+
+_WITHIN_S: Final = 10.0
+_AGAIN_S: Final = 0.5
 
 
 class Seal:
@@ -26,17 +31,17 @@ class Seal:
         except ValueError:  # its text may quote the key
             raise ValueError("a line of the file is no key: each has 44 characters") from None
 
-    def close(self, name: str, text: str) -> bytes:
+    def close(self, name: str, content: bytes) -> bytes:
         """`name` is sealed too: a value that was moved to another place does not open there."""
-        return self._keys.encrypt(f"{name}\n{text}".encode())
+        return self._keys.encrypt(name.encode() + b"\n" + content)
 
-    def open(self, name: str, value: bytes) -> str | None:
+    def open(self, name: str, value: bytes) -> bytes | None:
         """None where it was sealed with a key that we do not have, or elsewhere."""
         try:
-            inside, _, text = self._keys.decrypt(value).decode().partition("\n")
-        except (InvalidToken, UnicodeDecodeError):
+            inside, _, content = self._keys.decrypt(value).partition(b"\n")
+        except InvalidToken:
             return None
-        return text if inside == name else None
+        return content if inside == name.encode() else None
 
 
 def new_key() -> str:
@@ -45,33 +50,85 @@ def new_key() -> str:
 
 
 class SharedFiles:
-    """Texts by name, in memory as long as the site is ours, and sealed in the engine."""
+    """A site's files, in memory as long as the site is ours, and sealed in the engine.
+
+    Who writes from a thread of their own waits until the engine has it. Who writes from the loop can't wait,
+    and it is written soon, in order: what is written after a notification key, such as the subscription that
+    uses it, is never there without it.
+    """
 
     def __init__(self, site: str, writer: Writer, seal: Seal, found: Mapping[str, Entry]) -> None:
         self._site, self._prefix = site, file_prefix(site)
         self._writer, self._seal = writer, seal
-        self.texts: dict[str, str] = {}
+        self._loop = asyncio.get_running_loop()
+        self._contents: dict[str, bytes] = {}
+        self._unwritten: dict[str, bytes] = {}
+        self._wake = asyncio.Event()
         self.unreadable: list[str] = []
         """Sealed with a key that is not in our key file."""
         for key, entry in found.items():
             if not key.startswith(self._prefix):
                 continue
             name = original(key.removeprefix(self._prefix))
-            text = seal.open(self._sealed_as(name), entry.value)
-            if text is None:
+            content = seal.open(self._sealed_as(name), entry.value)
+            if content is None:
                 self.unreadable.append(name)
             else:
-                self.texts[name] = text
+                self._contents[name] = content
 
-    async def write(self, name: str, text: str) -> None:
-        """Return when the engine has it. Raises `OSError`."""
-        self.texts[name] = text
-        await self._writer.write({self._prefix + plain(name): self._seal.close(self._sealed_as(name), text)})
+    def names(self) -> Sequence[str]:
+        return sorted(self._contents)
 
-    async def delete(self, name: str) -> None:
+    def read(self, name: str) -> bytes | None:
+        return self._contents.get(name)
+
+    def write(self, name: str, content: bytes) -> None:
         """Raises `OSError`."""
-        self.texts.pop(name, None)
-        await self._writer.write({self._prefix + plain(name): b""})
+        if asyncio._get_running_loop() is self._loop:  # noqa: SLF001 - whether we are in it, without an error
+            self._put(name, content)
+        else:
+            asked = asyncio.run_coroutine_threadsafe(self._written(name, content), self._loop)
+            try:
+                asked.result(_WITHIN_S)
+            except TimeoutError as error:
+                raise OSError("the cluster's engine does not answer") from error
+
+    def delete(self, name: str) -> None:
+        """Raises `OSError`."""
+        self.write(name, b"")
+
+    async def run(self) -> None:
+        """Write what was written from the loop, until cancelled."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            if not await self.flush():
+                await asyncio.sleep(_AGAIN_S)
+                self._wake.set()
+
+    async def flush(self) -> bool:
+        """Write what is still to be written; tell whether the engine has all of it."""
+        changes, self._unwritten = self._unwritten, {}
+        try:
+            if changes:
+                await self._writer.write(changes)
+        except OSError:
+            self._unwritten = changes | self._unwritten
+        return not self._unwritten
+
+    async def _written(self, name: str, content: bytes) -> None:
+        self._put(name, content)
+        if not await self.flush():
+            raise OSError("the cluster's engine has not taken it yet")
+
+    def _put(self, name: str, content: bytes) -> None:
+        if content:
+            self._contents[name] = content
+        else:
+            self._contents.pop(name, None)
+        sealed = self._seal.close(self._sealed_as(name), content) if content else b""
+        self._unwritten[self._prefix + plain(name)] = sealed
+        self._wake.set()
 
     def _sealed_as(self, name: str) -> str:
         return f"{self._site}/{name}"

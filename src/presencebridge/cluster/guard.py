@@ -1,14 +1,14 @@
 """Nothing leaves for Teams or 3CX but by the site's owner.
 
-The lease is asked last of all, in the transport: after every gate, retry and token. What is under way when it
-runs out is cut off. What can't be excluded: that a request whose bytes are already with the network arrives
-later than that; nothing on the other side knows our epochs.
+The lease is asked last of all: after every gate, retry and token, right before the request is sent. What is
+under way when the lease runs out is cut off. What can't be excluded: that a request whose bytes are already
+with the network arrives later than that; nothing on the other side knows our epochs.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final, Self
 
 import httpx2
 
@@ -18,15 +18,12 @@ _QUIET_WITHIN_S: Final = 1.0
 
 
 class Guard:
-    """One for each tenure; it wraps the transports of all of the site's clients."""
+    """One for each tenure; it stands before all of the site's clients."""
 
     def __init__(self, tenure: Tenure) -> None:
         self._tenure = tenure
         self._under_way: set[asyncio.Timeout] = set()
         tenure.on_cut(self.cut)
-
-    def over(self, inner: httpx2.AsyncBaseTransport) -> httpx2.AsyncBaseTransport:
-        return _Guarded(inner, self)
 
     def check(self) -> None:
         """Raises `httpx2.ConnectError` where this node must not act for the site."""
@@ -49,25 +46,36 @@ class Guard:
 
     @contextlib.asynccontextmanager
     async def request(self) -> AsyncIterator[None]:
+        """Around a request and its answer. Raises `httpx2.ConnectError`, `httpx2.ReadError`."""
         self.check()
+        bound = asyncio.timeout(None)
         try:
-            async with asyncio.timeout(None) as bound:
+            async with bound:
                 self._under_way.add(bound)
                 try:
                     yield
                 finally:
                     self._under_way.discard(bound)
         except TimeoutError as error:
+            if not bound.expired():
+                raise
             raise httpx2.ReadError("cut off: this node's lease ran out") from error
 
 
-class _Guarded(httpx2.AsyncBaseTransport):
-    def __init__(self, inner: httpx2.AsyncBaseTransport, guard: Guard) -> None:
+class GuardedHttp:
+    """A client of the site as far as the site uses one: entered once, and then asked."""
+
+    def __init__(self, inner: Any, guard: Guard) -> None:
         self._inner, self._guard = inner, guard
 
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        async with self._guard.request():
-            return await self._inner.handle_async_request(request)
+    async def __aenter__(self) -> Self:
+        self._inner = await self._inner.__aenter__()
+        return self
 
-    async def aclose(self) -> None:
-        await self._inner.aclose()
+    async def __aexit__(self, *why: object) -> None:
+        await self._inner.__aexit__(*why)
+
+    @contextlib.asynccontextmanager
+    async def stream(self, method: str, url: str, **options: Any) -> AsyncIterator[Any]:
+        async with self._guard.request(), self._inner.stream(method, url, **options) as response:
+            yield response

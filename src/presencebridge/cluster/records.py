@@ -8,6 +8,7 @@ import msgspec
 NUDGE_OWNERS: Final = "owners"
 ALL_NODES: Final = "node."
 ALL_OWNERS: Final = "site.*.owner"
+ALL_SIGN_INS: Final = "sign-in.*.*"
 
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -79,3 +80,14 @@ def file_prefix(site: str) -> str:
 
 def notices_subject(site: str) -> str:
     return plain(site)
+
+
+def sign_in_key(site: str, name: str) -> str:
+    """Where a sign-in is laid down for the site's owner to take."""
+    return f"sign-in.{plain(site)}.{plain(name)}"
+
+
+def sign_in_of(key: str) -> tuple[str, str]:
+    """Site and file of such a key."""
+    _, site, name = key.split(".")
+    return original(site), original(name)

@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import Iterable, Mapping
-from typing import Self
 
 import msgspec
 
@@ -13,35 +12,33 @@ from presencebridge.core.model import State
 
 
 class SharedStore:
-    """`found` is what the engine had under the site's prefix when it was taken."""
+    """For all of the site's lives in one tenure. `found` is what the engine had when the site was taken."""
 
     def __init__(self, site: str, writer: Writer, found: Mapping[str, Entry]) -> None:
         self._prefix = person_prefix(site)
         self._writer = writer
-        self._found = {key: entry for key, entry in found.items() if key.startswith(self._prefix)}
+        self._kept = {key: entry.value for key, entry in found.items() if key.startswith(self._prefix)}
         self._encode = msgspec.json.Encoder().encode
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._found = {}
 
     def load(self) -> dict[str, State]:
         """Everybody's state. What can't be read is left out: it is found again by looking at both sides."""
         decode = msgspec.json.Decoder(State).decode
         states = {}
-        for key, entry in self._found.items():
+        for key, value in self._kept.items():
             with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
-                states[original(key.removeprefix(self._prefix))] = decode(entry.value)
+                states[original(key.removeprefix(self._prefix))] = decode(value)
         return states
 
     async def save(self, key: str, state: State) -> None:
         """Return when the engine has it. Raises `OSError`."""
-        await self._writer.write({self._prefix + plain(key): self._encode(state)})
+        value = self._encode(state)
+        await self._writer.write({self._prefix + plain(key): value})
+        self._kept[self._prefix + plain(key)] = value
 
     async def forget(self, keys: Iterable[str]) -> None:
         """Delete the state of people who are not served any more."""
         gone = {self._prefix + plain(key): b"" for key in keys}
         if gone:
             await self._writer.write(gone)
+        for key in gone:
+            self._kept.pop(key, None)

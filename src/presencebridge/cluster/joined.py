@@ -1,0 +1,195 @@
+"""A node in a cluster: tells the process which sites to run, and gives each of them what it stands on."""
+
+import asyncio
+import contextlib
+import secrets
+import socket
+from collections.abc import Callable, Collection, Mapping
+from functools import partial
+from importlib.metadata import version
+from typing import Final, Protocol
+
+import structlog
+
+from presencebridge.adapters import Outside
+from presencebridge.cluster.engine import Engine, EngineError, Entry
+from presencebridge.cluster.files import Seal, SharedFiles
+from presencebridge.cluster.guard import Guard
+from presencebridge.cluster.notices import Delivery, Intake
+from presencebridge.cluster.outside import SharedOutside
+from presencebridge.cluster.ownership import Ownership, Tenure
+from presencebridge.cluster.records import ALL_SIGN_INS, NodeRecord, sign_in_of, site_prefix
+from presencebridge.cluster.session import Clock, Session
+from presencebridge.cluster.store import SharedStore
+from presencebridge.cluster.writer import Writer
+
+_log = structlog.get_logger()
+
+_AGAIN_S: Final = 1.0
+_SOON_S: Final = 0.1
+_LOOK_FOR_SIGN_INS_EVERY_S: Final = 10.0
+_LEAVE_WITHIN_S: Final = 30.0
+
+EngineOf = Callable[[], contextlib.AbstractAsyncContextManager[Engine]]
+
+
+class Runs(Protocol):
+    """The process, as far as it is told what to run."""
+
+    def take_up(self, site: str, outside: Outside | None = None) -> None: ...
+    async def lay_down(self, site: str, *, at_once: bool = False) -> None: ...
+    def take(self, site: str, body: bytes) -> bool: ...
+
+
+class Cluster:
+    """One process's part in it; it outlives a lost lease."""
+
+    def __init__(  # noqa: PLR0913 - keywords, each once
+        self,
+        engine_of: EngineOf,
+        seal: Seal,
+        *,
+        name: str = "",
+        lease_s: float = 10.0,
+        outside: Outside | None = None,
+        clock: Clock | None = None,
+        new_incarnation: Callable[[], str] = secrets.token_hex,
+    ) -> None:
+        self._engine_of, self._seal = engine_of, seal
+        self.name = name or socket.gethostname()
+        self._lease_s = lease_s
+        self._outside = outside or Outside()
+        self._clock = clock or Clock()
+        self._new_incarnation = new_incarnation
+        self._sites: frozenset[str] = frozenset()
+        self._intake: Intake | None = None
+        self.trouble = "it has not reached NATS yet"
+        """Why this node is no part of it just now; empty if it is."""
+        self.session: Session | None = None
+        self.ownership: Ownership | None = None
+        self._held: dict[str, _Held] = {}
+
+    # What the process asks
+
+    def known(self, sites: Collection[str]) -> None:
+        """These are the sites that the config has by now."""
+        self._sites = frozenset(sites)
+        if self.ownership is not None:
+            self.ownership.look()
+
+    async def take(self, site: str, body: bytes) -> bool:
+        """Take in a notification for any site; True once the engine has it."""
+        return self._intake is not None and await self._intake.take(site, body)
+
+    async def leave(self) -> None:
+        """Hand over everything, if there is anybody to hand it to, while notifications are still taken in."""
+        if self.ownership is not None and self.session is not None and self.session.may_act:
+            left = await self.ownership.leave_all(_LEAVE_WITHIN_S)
+            _log.info("left", handed_over=left)
+
+    async def run(self, node: Runs) -> None:
+        """Be part of it until cancelled."""
+        while True:
+            try:
+                async with self._engine_of() as engine:
+                    self._intake = Intake(engine)
+                    while True:
+                        await self._live(node, engine)
+            except EngineError as error:
+                self.trouble = str(error)
+                _log.warning("no engine", reason=str(error))
+                await asyncio.sleep(_AGAIN_S)
+            finally:
+                self._intake = None
+
+    async def _live(self, node: Runs, engine: Engine) -> None:
+        """Until the lease is lost: then all of it begins anew."""
+        record = NodeRecord(
+            self.name, self._new_incarnation(), 0, 0, self._lease_s, takes_sites=True, version=_version()
+        )
+        session = self.session = Session(engine, record, self._clock)
+        async with asyncio.TaskGroup() as tasks:
+            ownership = self.ownership = Ownership(
+                engine,
+                session,
+                lambda: self._sites,
+                partial(self._start, node, engine, tasks),
+                partial(self._stop, node),
+            )
+            self.trouble = ""
+            others = [tasks.create_task(session.run()), tasks.create_task(self._look_for_sign_ins(engine))]
+            try:
+                await ownership.run()
+            finally:
+                for task in others:
+                    task.cancel()
+                for site in list(self._held):
+                    held = self._held.pop(site)
+                    held.end()
+                    await node.lay_down(site, at_once=True)
+                await session.end()
+
+    async def _start(self, node: Runs, engine: Engine, tasks: asyncio.TaskGroup, tenure: Tenure) -> None:
+        site = tenure.site
+        found = await _found(engine, tenure)
+        if not found:
+            return  # the lease was lost meanwhile
+        writer, guard = Writer(engine, tenure), Guard(tenure)
+        files = SharedFiles(site, writer, self._seal, found)
+        if files.unreadable:
+            _log.error("cluster key", site=site, unreadable=files.unreadable)
+        store = SharedStore(site, writer, found)
+        delivery = Delivery(site, engine, writer, found, partial(node.take, site))
+        held = self._held[site] = _Held(guard, files, delivery)
+        held.tasks = [tasks.create_task(files.run()), tasks.create_task(delivery.run())]
+        node.take_up(site, SharedOutside(self._outside, guard, store, files))
+
+    async def _stop(self, node: Runs, tenure: Tenure) -> None:
+        held = self._held.pop(tenure.site, None)
+        if held is None:
+            return
+        await held.guard.quiet()
+        await node.lay_down(tenure.site)
+        held.end()
+        await held.delivery.stop()
+        await held.files.flush()
+
+    async def _look_for_sign_ins(self, engine: Engine) -> None:
+        """Somebody signed in on any machine: the site's owner takes it to the other files."""
+        while True:
+            await asyncio.sleep(_LOOK_FOR_SIGN_INS_EVERY_S)
+            with contextlib.suppress(EngineError, OSError):
+                for key, entry in (await engine.under(ALL_SIGN_INS)).items():
+                    site, name = sign_in_of(key)
+                    held = self._held.get(site)
+                    content = self._seal.open(f"{site}/{name}", entry.value)
+                    if held is None or content is None:
+                        continue
+                    held.files.write(name, content)
+                    if await held.files.flush():
+                        await engine.put(key, b"", entry.revision)
+
+
+async def _found(engine: Engine, tenure: Tenure) -> Mapping[str, Entry]:
+    """All that there is of the site, up to the write that made it ours; nothing if it is ours no more."""
+    while tenure.is_held:
+        with contextlib.suppress(EngineError):
+            return await engine.under(site_prefix(tenure.site), tenure.fence.revision)
+        await asyncio.sleep(_SOON_S)
+    return {}
+
+
+class _Held:
+    """What belongs to a site that runs here."""
+
+    def __init__(self, guard: Guard, files: SharedFiles, delivery: Delivery) -> None:
+        self.guard, self.files, self.delivery = guard, files, delivery
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def end(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+
+
+def _version() -> str:
+    return version("presencebridge")

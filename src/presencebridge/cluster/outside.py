@@ -1,0 +1,59 @@
+"""What a site stands on in a cluster: the same as ever, but guarded, and its state is where it can follow."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+from presencebridge.adapters import Listening, Outside, watcher_tokens
+from presencebridge.cluster.files import SharedFiles
+from presencebridge.cluster.guard import Guard, GuardedHttp
+from presencebridge.cluster.store import SharedStore
+from presencebridge.config import Config, Pbx
+from presencebridge.files import Files
+from presencebridge.graph.client import Tokens
+from presencebridge.pbx.v20_feed import Dial
+from presencebridge.runtime.ports import Clock, Store
+
+
+class SharedOutside(Outside):
+    """Of one tenure of a site; `base` is the outside of the node."""
+
+    def __init__(self, base: Outside, guard: Guard, store: SharedStore, files: SharedFiles) -> None:
+        self._base, self._guard, self._store, self._files = base, guard, store, files
+
+    def http(self, url: str, ca_file: Path | None) -> Any:
+        return GuardedHttp(self._base.http(url, ca_file), self._guard)
+
+    @contextlib.asynccontextmanager
+    async def store(self, config: Config) -> AsyncIterator[Store]:  # noqa: ARG002
+        yield self._store
+
+    def files(self, config: Config) -> Files:  # noqa: ARG002
+        return self._files
+
+    def watcher_tokens(self, config: Config, name: str) -> Tokens:
+        return watcher_tokens(config, name, self._files)
+
+    # The rest is the node's
+
+    def clock(self) -> Clock:
+        return self._base.clock()
+
+    async def certificate_end(self, url: str, ca_file: Path | None) -> float | None:
+        return await self._base.certificate_end(url, ca_file)
+
+    def dial(self, pbx: Pbx) -> Dial:
+        return self._base.dial(pbx)
+
+    def app_tokens(self, config: Config) -> Tokens:
+        return self._base.app_tokens(config)
+
+    def workers(self) -> contextlib.AbstractContextManager[Executor]:
+        return self._base.workers()
+
+    def listener(
+        self, where: str, app: Any, listen: str
+    ) -> contextlib.AbstractAsyncContextManager[Listening]:
+        return self._base.listener(where, app, listen)
