@@ -12,7 +12,7 @@ TOOLS  := .venv-tools
 COMPILE = $(TOOLS)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
 
-.PHONY: demo test check bench fuzz sbom audit lock wheel deb man clean
+.PHONY: demo test check docs reference bench fuzz sbom audit lock wheel deb man clean
 
 $(READY): pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -32,6 +32,13 @@ check: $(READY)  ## lint, types, import law
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(READY)  ## the site of docs/, into build/site; a broken link fails
+	$(BIN)/python -m sphinx -q -W --keep-going -j 2 -d build/doctrees docs build/site
+	@echo "build/site/index.html"
+
+reference: $(READY)  ## the parts of docs/ that are made from the code
+	$(BIN)/python docs/generate.py
 
 bench: $(READY)  ## every benchmark; --quick with QUICK=--quick
 	for file in benchmarks/*.py; do $(BIN)/python $$file $(QUICK) || exit 1; done

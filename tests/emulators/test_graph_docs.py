@@ -17,7 +17,7 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs/emulator-graph.md").read_tex
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl isn't here")
 async def test_the_examples_run():
-    script = "set -eo pipefail\n" + "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
+    script = "set -eo pipefail\n" + "\n".join(re.findall(r"(?<!-->\n)```sh\n(.*?)```", PAGE, re.DOTALL))
     async with RunningGraph(WORLD) as running:
         env = {
             "PATH": os.environ["PATH"],
