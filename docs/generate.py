@@ -110,7 +110,10 @@ METHODS: Final = {
 }
 """What is done with a word, rather than the word."""
 
-CAPITALS: Final = re.compile(r"[A-Z_]+")
+ELSEWHERE: Final = {"emulators", "simulation", "demo", "doctor"}
+"""What has errors of its own, or a page of its own."""
+
+CAPITALS: Final = re.compile(r"[A-Z_]+|\.\.\.")
 """A text of which nothing is known before a run."""
 
 
@@ -133,7 +136,7 @@ def config_problems() -> list[tuple[str, ...]]:
     """Every `Problem` of the config and of the command line."""
     rows = {
         (place(said.words[0]), said.words[1], said.words[2])
-        for said in said_in("config", "cli", "setup", "adapters.py", "app.py")
+        for said in said_in(SOURCE)
         if said.kind in {"Problem", "_problem"}
         and len(said.words) >= 3
         and not CAPITALS.fullmatch(said.words[2])
@@ -150,7 +153,7 @@ def link_errors() -> list[tuple[str, ...]]:
     """Every error of a link that says what a person can do."""
     rows = {
         (reason(said), cure)
-        for said in said_in("graph", "pbx", "runtime", "unreachable.py", "cli", "app.py")
+        for said in said_in(SOURCE)
         if said.words and (cure := said.cure) and not CAPITALS.fullmatch(cure)
     }
     return sorted(rows)
@@ -158,13 +161,12 @@ def link_errors() -> list[tuple[str, ...]]:
 
 def reason(said: Said) -> str:
     what = said.words[1] if said.kind == "note" and len(said.words) > 2 else said.words[0]
-    return "what the other side answered" if CAPITALS.fullmatch(what) else what
+    return "the answer or the reason, in its own words" if CAPITALS.fullmatch(what) else what
 
 
-def said_in(*places: str) -> Iterator[Said]:
-    for place in places:
-        found = SOURCE / place
-        for file in sorted(found.rglob("*.py")) if found.is_dir() else [found]:
+def said_in(folder: Path) -> Iterator[Said]:
+    for file in sorted(folder.rglob("*.py")):
+        if file.relative_to(SOURCE).parts[0] not in ELSEWHERE:
             yield from Reader(ast.parse(file.read_text("utf-8"))).all()
 
 
