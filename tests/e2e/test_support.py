@@ -119,6 +119,8 @@ def test_the_bundle_and_the_metrics_help_and_name_nobody(site: Site) -> None:
     assert any(one["state"] == "wrong" for one in json.loads(found["doctor.json"]))
     assert not json.loads(found["status.json"])["ready"]
     assert 'presencebridge_link_up{link="3cx",site="site"} 0.0' in found["metrics.txt"]
+    people_of_log = [line for line in json.loads(found["log.json"]) if "person" in line]
+    assert all(line["timestamp"].endswith("s ago") for line in people_of_log)
     decisions = [line for line in json.loads(found["log.json"]) if line["event"] == "decision"]
     people = json.loads(found["people.json"])
     called = next(

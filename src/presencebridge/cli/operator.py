@@ -49,6 +49,8 @@ def status(*, config: Path, as_json: bool = False, probe: bool = False) -> int:
         print(f"{link['name']:<24} {link['state']:<10} since {_local(link['since'])}  {link['reason']}")
         if link["cure"]:
             print(f"{'':<24} cure: {link['cure']}")
+    for why_not in overview.get("out_of_step", []):
+        print(f"not in step: {why_not}")
     for note in overview.get("expiring", []):
         print(f"warning: {note['what']}\n{'':<24} cure: {note['cure']}")
     _print_table(

@@ -92,7 +92,7 @@ async def expiry(site: Site) -> Verdict:
         cure = "; ".join(dict.fromkeys(one.cure for one in near))
         return warning(Fault.EXPIRES_SOON, "; ".join(one.what for one in near), expiry_cure=cure)
     first = min(found, key=lambda one: one.ends_at, default=None)
-    return fine(f"first {in_words(first, now)}" if first else "nothing that ends")
+    return fine(f"first {in_words(first, now)}" if first else "nothing else that ends on a day of its own")
 
 
 async def state_folder(site: Site) -> Verdict:

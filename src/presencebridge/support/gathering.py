@@ -78,7 +78,7 @@ def environment(config: Config) -> dict[str, Any]:
         "system": system,
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "cores": os.cpu_count(),
-        "memory": _first_line(Path("/proc/meminfo")),
+        "memory_mb": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 1_000_000,
         "load": _first_line(Path("/proc/loadavg")),
         "time zone": time.tzname[0],
         "time kept by the network": _said("timedatectl", "show", "--property=NTPSynchronized", "--value"),
@@ -162,7 +162,8 @@ class Service:
         if with_people:
             found["people.json"] = self._people()
         log = self._json("/api/log") or []
-        found["log.json"] = [line for line in log if with_people or "person" not in line]
+        log = [line for line in log if with_people or "person" not in line]
+        found["log.json"] = [self._ago(line) if "person" in line else line for line in log]
         return found
 
     def _people(self) -> list[dict[str, Any]]:
