@@ -5,6 +5,7 @@ import base64
 import functools
 import json
 import sqlite3
+import ssl
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -628,8 +629,12 @@ class _NoNet:
     def close(self) -> None: ...
 
 
+_TLS = ssl.create_default_context()
+"""Made once: it reads every authority of the machine."""
+
+
 def _watcher_file(body: bytes) -> None:
-    sign_in = SignIn("https://login.example", "t", "c", "https://graph.example")
+    sign_in = SignIn("https://login.example", "t", "c", "https://graph.example", _TLS)
     sign_in.http = _NoNet()  # type: ignore[assignment]
     file = _folder() / "watcher-x.json"
     file.write_bytes(body)
