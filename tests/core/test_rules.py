@@ -744,7 +744,7 @@ def test_a_call_replaces_the_session_that_shows_a_status_and_its_echo_is_known()
     book.feed(
         teams(str(PRESENTING)), status(OUT_OF_OFFICE)
     ).expect()  # still ours: the new one has not arrived
-    book.wait(1).expect(say_in_a_call()).feed(SESSION_SET).expect()
+    book.wait(1).expect(say_in_a_call()).feed(SESSION_SET).expect(look(Because.SESSION_SET))
     book.feed(teams(str(PRESENTING))).expect(look(Because.ECHO_TO_CONFIRM, in_s=4))
     book.feed(teams(IN_CALL)).expect()
     book.feed(legs()).expect(SetPresence(Because.STATUS_SHOWN, PRESENTING, 300)).feed(TEAMS_FAILS).expect()

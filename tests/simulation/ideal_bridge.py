@@ -3,10 +3,8 @@
 It knows the truth and looks at it when it should. It has no code in common with the service.
 """
 
-import asyncio
 import random
 from collections.abc import Collection, Iterator, Sequence
-from itertools import count
 
 from msgspec.structs import replace
 
@@ -19,69 +17,70 @@ from presencebridge.simulation.chronicle import (
     House,
     LegsAre,
     PausedByOperator,
+    PutBack,
     ResumedByOperator,
     Shown,
     StatusByHand,
+    TakenOut,
     Trouble,
     Wrote,
 )
-from presencebridge.simulation.lives import AnyDeed, plan_day, play
+from presencebridge.simulation.lives import (
+    AnyDeed,
+    Calls,
+    HangsUp,
+    IsPaused,
+    IsPutBack,
+    IsResumed,
+    IsTakenOut,
+    Leaves,
+    LegIs,
+    SetsByHand,
+    Shows,
+    plan_day,
+)
 
 RANK = {"DoNotDisturb": 4, "Busy": 3, "Available": 2, "BeRightBack": 1, "Away": 1, "Offline": 0}
 
 
-class Told:
-    """A stage that only tells what is done on it."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-        self.told: list[AnyHappening] = []
-        self._calls: dict[str, dict[str, str]] = {}
-        self._numbers = count(1)
-
-    async def sleep_until(self, at: float) -> None:
-        self.now = at
-
-    async def client(self, person: str, pair: str | None) -> None:
-        self.told.append(ClientShows(self.now, person, pair))
-
-    async def by_hand(self, person: str, status: str) -> None:
-        self.told.append(StatusByHand(self.now, person, status))
-
-    async def call(self, legs: Sequence[tuple[str, str]]) -> str:
-        call = str(next(self._numbers))
-        self._calls[call] = dict(legs)
-        self._tell(*self._calls[call])
-        return call
-
-    async def leg(self, call: str, person: str, state: str | None) -> None:
-        legs = self._calls[call]
-        if state is None:
-            legs.pop(person, None)
-        else:
-            legs[person] = state
-        self._tell(person)
-
-    async def hang_up(self, call: str) -> None:
-        self._tell(*self._calls.pop(call))
-
-    async def pause(self, person: str, until: float | None) -> None:
-        self.told.append(PausedByOperator(self.now, person, until))
-
-    async def resume(self, person: str) -> None:
-        self.told.append(ResumedByOperator(self.now, person))
-
-    def _tell(self, *people: str) -> None:
-        for person in people:
-            legs = tuple(legs[person] for legs in self._calls.values() if person in legs)
-            self.told.append(LegsAre(self.now, person, legs))
-
-
-def told_of(deeds: Sequence[AnyDeed]) -> list[AnyHappening]:
+def told_of(deeds: Sequence[AnyDeed]) -> list[AnyHappening]:  # noqa: C901 - one case each
     """What happens where these deeds are done."""
-    stage = Told()
-    asyncio.run(play(deeds, stage))
-    return [happening for happening in stage.told if getattr(happening, "person", "") != "10000"]
+    told: list[AnyHappening] = []
+    calls: dict[int, dict[str, str]] = {}
+
+    def legs(at: float, *people: str) -> None:
+        for person in people:
+            if person != "10000":
+                mine = tuple(legs[person] for legs in calls.values() if person in legs)
+                told.append(LegsAre(at, person, mine))
+
+    for deed in sorted(deeds, key=lambda deed: deed.at):
+        at, person = deed.at, deed.person
+        match deed:
+            case Shows():
+                told.append(ClientShows(at, person, deed.pair))
+            case SetsByHand():
+                told.append(StatusByHand(at, person, deed.status))
+            case IsPaused():
+                told.append(PausedByOperator(at, person, deed.until))
+            case IsResumed():
+                told.append(ResumedByOperator(at, person))
+            case IsTakenOut():
+                told.append(TakenOut(at, person))
+            case IsPutBack():
+                told.append(PutBack(at, person))
+            case Calls():
+                calls[deed.call] = dict(deed.legs)
+                legs(at, *calls[deed.call])
+            case HangsUp():
+                legs(at, *calls.pop(deed.call))
+            case LegIs():
+                calls[deed.call][person] = deed.state
+                legs(at, person)
+            case Leaves():
+                calls[deed.call].pop(person, None)
+                legs(at, person)
+    return told
 
 
 def a_day(seed: int, people: Sequence[str] = ("101", "102", "103"), hours: float = 4) -> list[AnyHappening]:

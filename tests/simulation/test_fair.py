@@ -729,7 +729,7 @@ def test_a_bridge_with_a_fault_is_found_out(bridge: type[Bridge], house: House, 
 
 
 def _slow() -> Bounds:
-    return Bounds(react_s=300, status_s=300)
+    return Bounds(teams_s=300, calls_s=300, status_s=300)
 
 
 def _calm_day(seed: int) -> list[AnyHappening]:

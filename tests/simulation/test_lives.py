@@ -17,7 +17,6 @@ from presencebridge.simulation.lives import (
     SetsByHand,
     Shows,
     plan_day,
-    play,
 )
 
 PEOPLE = ("101", "102", "103", "104")
@@ -131,83 +130,3 @@ def test_one_person_has_a_day_as_well() -> None:
 def test_a_day_that_is_too_short_to_be_quiet_in_is_refused() -> None:
     with pytest.raises(ValueError, match=r"at least 2\.3 hours"):
         plan_day(random.Random(1), PEOPLE, 0, 2)  # noqa: S311 - no secrets
-
-
-class Notebook:
-    """A stage that writes down what it is told."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    async def sleep_until(self, at: float) -> None:
-        self.lines.append(f"{at:g}")
-
-    async def client(self, person: str, pair: str | None) -> None:
-        self.lines.append(f"{person} shows {pair}")
-
-    async def by_hand(self, person: str, status: str) -> None:
-        self.lines.append(f"{person} sets {status}")
-
-    async def call(self, legs: Sequence[tuple[str, str]]) -> str:
-        self.lines.append(f"call {legs}")
-        return f"id of {legs[0][0]}"
-
-    async def leg(self, call: str, person: str, state: str | None) -> None:
-        self.lines.append(f"{person} in {call}: {state}")
-
-    async def hang_up(self, call: str) -> None:
-        self.lines.append(f"{call} is over")
-
-    async def pause(self, person: str, until: float | None) -> None:
-        self.lines.append(f"{person} paused until {until}")
-
-    async def resume(self, person: str) -> None:
-        self.lines.append(f"{person} resumed")
-
-
-async def test_a_plan_is_played() -> None:
-    notebook = Notebook()
-    await play(
-        [
-            Shows(1, "101", None),
-            Calls(2, "101", 7, (("101", "Connected"),)),
-            LegIs(3, "102", 7, "Ringing"),
-            Leaves(4, "101", 7),
-            HangsUp(5, "102", 7),
-            SetsByHand(6, "101", "Away"),
-            IsPaused(7, "101", 9.0),
-            IsResumed(8, "101"),
-        ],
-        notebook,
-    )
-    assert notebook.lines == [
-        *("1", "101 shows None"),
-        *("2", "call (('101', 'Connected'),)"),
-        *("3", "102 in id of 101: Ringing"),
-        *("4", "101 in id of 101: None"),
-        *("5", "id of 101 is over"),
-        *("6", "101 sets Away"),
-        *("7", "101 paused until 9.0"),
-        *("8", "101 resumed"),
-    ]
-
-
-@often
-@given(seeds, st.data())
-async def test_what_is_left_of_a_plan_can_be_played(seed: int, data: st.DataObject) -> None:
-    deeds = day(seed)
-    left = data.draw(st.lists(st.sampled_from(deeds), unique=True))
-    notebook = Notebook()
-    await play(left, notebook)
-    known = {line for line in notebook.lines if line.startswith("call ")}
-    assert len(known) <= sum(isinstance(deed, Calls) for deed in left)
-
-
-async def test_a_leg_in_a_call_that_never_began_or_is_over_is_left_out() -> None:
-    notebook = Notebook()
-    late = [LegIs(5, "101", 1, "Connected"), Leaves(6, "101", 1), HangsUp(7, "101", 1)]
-    await play(late, notebook)
-    assert notebook.lines == ["5", "6", "7"]
-    notebook.lines.clear()
-    await play([Calls(3, "101", 1, (("101", "Connected"),)), HangsUp(4, "101", 1), *late], notebook)
-    assert notebook.lines[2:] == ["4", "id of 101 is over", "5", "6", "7"]

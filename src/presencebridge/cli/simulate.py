@@ -51,7 +51,7 @@ def simulate(
     console = Console(highlight=False, soft_wrap=True)
     summary = Summary()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("seeds", total=len(seeds))
         for verdict in verdicts(seeds, days, faults, jobs or os.cpu_count() or 1, shrink):
             summary.add(verdict)

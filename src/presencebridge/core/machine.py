@@ -281,7 +281,11 @@ def _presence_written(state: State, e: PresenceWritten, now: float, policy: Poli
         return _session_over(state, claim, now, say)
     if claim.accepted_at is None:
         say(Note(Because.SESSION_SET, str(claim.pair)))
-    released = Released(claim.instead_of, now) if claim.instead_of else state.released
+    released = state.released
+    if claim.instead_of:
+        # What the pair before it hid, this one may show, and where that is the same pair nobody tells of it.
+        released = Released(claim.instead_of, now)
+        say(ReadPresence(Because.SESSION_SET, now))
     claim = replace(claim, accepted_at=now, until=now + policy.lease_s, instead_of=())
     return replace(state, teams_claim=claim, released=released)
 

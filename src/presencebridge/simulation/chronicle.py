@@ -46,6 +46,24 @@ class ResumedByOperator(Happening, frozen=True):
     person: str
 
 
+class TakenOut(Happening, frozen=True):
+    """The person has no longer the same mail address on both sides, and is to be served no more."""
+
+    person: str
+
+
+class PutBack(Happening, frozen=True):
+    """The mail address is the same again."""
+
+    person: str
+
+
+class Forgotten(Happening, frozen=True):
+    """What the service kept of the person is gone with its database, while it was dead."""
+
+    person: str
+
+
 class Wrote(Happening, frozen=True):
     """A write of the service arrived and was accepted: `before` and `after` are what the side itself held.
 
@@ -69,6 +87,8 @@ class Trouble(Happening, frozen=True):
     link: Literal["teams", "3cx", "service", "notifications"]
     what: str
     person: str | None = None
+    total: bool = False
+    """Nothing whatever gets through, so that nothing can be known of that side."""
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -110,6 +130,9 @@ AnyHappening = (
     | LegsAre
     | PausedByOperator
     | ResumedByOperator
+    | TakenOut
+    | PutBack
+    | Forgotten
     | Wrote
     | Trouble
     | AtRest

@@ -35,6 +35,13 @@ class Disk:
         """Called when the service hands over something to be kept, which is just before it acts."""
         self.on_committed: Callable[[str, State], None] = lambda _key, _state: None
 
+    def tear(self, share: float) -> list[str]:
+        """Some rows can't be read any more. Returns whose."""
+        torn = [key for key in sorted(self.kept) if self._dice.random() < share]
+        for key in torn:
+            self.kept[key] = self.kept[key][:-5]
+        return torn
+
     @contextlib.contextmanager
     def mounted(self, service: Sender) -> Iterator["DiskStore"]:
         yield DiskStore(self, service)
@@ -65,7 +72,12 @@ class DiskStore:
         self._waiting: list[tuple[str, bytes | None, asyncio.Future[None]]] = []
 
     def load(self) -> dict[str, State]:
-        return {key: msgspec.json.decode(blob, type=State) for key, blob in self._disk.kept.items()}
+        """As the real one: what can't be read is left out."""
+        states = {}
+        for key, blob in self._disk.kept.items():
+            with contextlib.suppress(msgspec.DecodeError):
+                states[key] = msgspec.json.decode(blob, type=State)
+        return states
 
     async def save(self, key: str, state: State) -> None:
         await self._submit(key, msgspec.json.encode(state))

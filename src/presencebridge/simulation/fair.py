@@ -5,8 +5,9 @@ may have seen, and want, given what truly happened. What nobody can know splits 
 
 * The bridge looks when it likes, so each thing that happens may have been seen or not yet, in any order. What
   was over before the bridge had to look may never have been seen.
-* Where all was calm for `react_s`, Teams and the calls were looked at and what follows was written; after
-  `status_s` a change of the status by hand was noticed. Then one world is left, and it must be the real one.
+* Where all was calm for `teams_s`, Teams was looked at and what follows was written, for `calls_s` the calls;
+  after `status_s` a change of the status by hand was noticed. Then one world is left, and it must be the real
+  one.
 * Trouble stops that clock for whom it concerns, and so does a while after it (`heal_s`, `heal_notices_s`). It
   never stops the rules: what is written and what is shown at rest must be what some world wanted.
 * While our session hides somebody, the bridge learns nothing of Teams. What changed to Available unseen
@@ -15,6 +16,11 @@ may have seen, and want, given what truly happened. What nobody can know splits 
 * Answers get lost while 3CX is in trouble, and at a crash: then what was written may be written once more. A
   write under way may be overtaken by a hand for `race_s`, and in such trouble for `under_way_s`.
 * Whoever is stopped in good order may end our sessions.
+* While nothing can be known of 3CX our session is not renewed.
+* Who is to be served no more is served until `people_s` after it; then what is ours has been given back, and
+  nothing is written.
+* Who was forgotten with the database begins anew. A session of ours that nobody knows of any more lasts until
+  its lease ends, and until then it may be taken for the person's own.
 * A pause is kept from `under_way_s` after it. What was missed meanwhile may be taken up at its end, or left.
 
 No more is said of notifications that come late, doubled or not at all: rule 6 is rule 1 in such weather.
@@ -23,48 +29,31 @@ No more is said of notifications that come late, doubled or not at all: rule 6 i
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-import msgspec
-
 from presencebridge.simulation import worlds as w
 from presencebridge.simulation.chronicle import (
     AnyHappening,
     AtRest,
     ClientShows,
+    Forgotten,
     Glance,
     House,
     LegsAre,
     PausedByOperator,
+    PutBack,
     ResumedByOperator,
     Shown,
     StatusByHand,
+    TakenOut,
     Trouble,
     Violation,
     Wrote,
 )
+from presencebridge.simulation.weather import Bounds, Weather
 
 _OFFLINE: Final = "Offline/Offline"
 _SLACK_S: Final = 2.0
 """Of clocks and answers, where a lease is measured."""
 _LONG_AGO: Final = float("-inf")
-
-
-class Bounds(msgspec.Struct, frozen=True, kw_only=True):
-    """How long the service may take, in seconds of calm. They follow from its polling intervals."""
-
-    react_s: float = 60.0
-    """From a change in Teams or of calls until everything that follows from it is written."""
-    status_s: float = 90.0
-    """Until a status that was set by hand is noticed; not less than `react_s`."""
-    heal_s: float = 180.0
-    """After a trouble: until all links stand again and everything was read."""
-    heal_notices_s: float = 420.0
-    """After trouble of notifications: until everything was read all the same."""
-    race_s: float = 5.0
-    """Between a read of the status and the write that relies on it."""
-    under_way_s: float = 25.0
-    """How long a write that was begun may take to arrive in trouble, or after a pause."""
-    stop_s: float = 10.0
-    """How long before its death the service may already be stopping."""
 
 
 def judge(house: House, chronicle: Sequence[AnyHappening], bounds: Bounds | None = None) -> list[Violation]:
@@ -113,82 +102,20 @@ def _left_alone(person: str, told: Iterable[AnyHappening]) -> list[Violation]:
     return found
 
 
-class _Weather:
-    """When one person's world was in trouble, and the whiles after it."""
-
-    def __init__(self, bounds: Bounds, person: str, told: Iterable[AnyHappening]) -> None:
-        all_troubles = [happening for happening in told if isinstance(happening, Trouble)]
-        mine = [trouble for trouble in all_troubles if trouble.person in {None, person}]
-        self.of_others = [trouble for trouble in all_troubles if trouble.person not in {None, person}]
-        self._bounds = bounds
-        self.deaths = [trouble for trouble in mine if trouble.link == "service"]
-        self._notices = [
-            (trouble.at - bounds.react_s, trouble.until + bounds.heal_notices_s)
-            for trouble in mine
-            if trouble.link == "notifications"
-        ]
-        self._rough: list[tuple[float, float]] = []
-        for begun, over in sorted(_felt(bounds, trouble) for trouble in mine):
-            if self._rough and begun <= self._rough[-1][1]:
-                first, last = self._rough.pop()
-                self._rough.append((first, max(last, over)))
-            else:
-                self._rough.append((begun, over))
-
-        self._lossy = [
-            (trouble.at - bounds.stop_s, trouble.until + bounds.under_way_s)
-            for trouble in mine
-            if trouble.link in {"3cx", "service"}
-        ]
-        self._turns = sorted({turn for stretch in self._rough + self._lossy for turn in stretch})
-
-    def turns(self, since: float, until: float) -> list[float]:
-        """When the weather turns within that time."""
-        return [turn for turn in self._turns if since < turn < until]
-
-    def calm_s(self, since: float, until: float) -> float:
-        """How much of that time was calm."""
-        calm = until - since
-        for begun, over in self._rough:
-            calm -= max(0.0, min(over, until) - max(begun, since))
-        return calm
-
-    def is_rough(self, since: float, until: float) -> bool:
-        """`since` and `until` are the same moment, or nothing turns between them."""
-        return any(begun <= since and until <= over for begun, over in self._rough)
-
-    def is_lossy(self, since: float, until: float) -> bool:
-        """Likewise: whether answers of 3CX get lost."""
-        return any(begun <= since and until <= over for begun, over in self._lossy)
-
-    def is_the_end(self, at: float) -> bool:
-        """Whether the service is stopping, and may end its sessions."""
-        early_s, late_s = self._bounds.stop_s, self._bounds.under_way_s
-        return any(death.at - early_s <= at <= death.at + late_s for death in self.deaths)
-
-    def hints_since(self, at: float) -> float | None:
-        """From when notifications may come as late as `at`; None: they come when they should."""
-        return min((since for since, until in self._notices if since <= at <= until), default=None)
-
-
-def _felt(bounds: Bounds, trouble: Trouble) -> tuple[float, float]:
-    heal_s = bounds.heal_notices_s if trouble.link == "notifications" else bounds.heal_s
-    early_s = bounds.stop_s if trouble.link == "service" else 0.0
-    return trouble.at - early_s, trouble.until + heal_s
-
-
 class _Onlooker:
     """Follows one person. `judge` says by which rules."""
 
     def __init__(self, house: House, bounds: Bounds, person: str, told: Sequence[AnyHappening]) -> None:
         self._house, self._bounds, self._person = house, bounds, person
-        self._weather = _Weather(bounds, person, told)
+        self._weather = Weather(bounds, house.lease_s, person, told)
         self._found: list[Violation] = []
         self._now = told[0].at
         # What is true
         self._client, self._client_since = _OFFLINE, _LONG_AGO
         self._session: str | None = None
         self._session_since = self._session_told = _LONG_AGO
+        self._is_orphan = False
+        """Whether nobody knows of our session any more."""
         self._lease_over: float | None = None
         """When the lease of a session that was not renewed ended."""
         self._status = w.AVAILABLE
@@ -197,9 +124,14 @@ class _Onlooker:
         self._legs: tuple[str, ...] = ()
         self._paused: float | None = None
         self._pause_ends: float | None = None
+        self._out: float | None = None
+        """Since when the person is to be served no more."""
+        self._let_go = False
+        """Whether it was looked at that everything was given back."""
         self._dead = False
         # When it last changed
-        self._changed = self._teams_changed = self._now
+        self._changed = self._teams_changed = self._calls_changed = self._now
+        """`_calls_changed`: whether they are in a call, or our session."""
         self._credit: dict[str, list[float]] = {"teams": [], "3cx": []}
         """Outside changes, by the side on which they were not yet answered."""
         # What may be thought of it
@@ -207,6 +139,7 @@ class _Onlooker:
         self._worlds = {w.World(frees=self._frees)}
         self._wished: dict[str, float] = {}
         """When Teams last asked for what."""
+        self._resumed_at = self._now
         self._was_calling: dict[bool, float] = {}
         self._was_status: dict[str, float] = {}
         """When it was last so."""
@@ -248,6 +181,7 @@ class _Onlooker:
             if moment == lease:
                 self._session, self._lease_over = None, moment
                 self._change(teams=True)
+                self._calls_changed = moment
             else:
                 self._resumed()
         self._stand_in_all_weathers(until)
@@ -271,18 +205,28 @@ class _Onlooker:
         self._worlds = self._all_that_may_be(seen, self._weather.is_lossy(begun, until))
         if self._paused is None:
             self._must_have_acted(seen)
+            self._must_have_let_go()
 
     def _must_have_acted(self, seen: str | None) -> None:
         calm_s, bounds = self._weather.calm_s, self._bounds
-        if seen is not None and calm_s(self._teams_changed, self._now) >= bounds.react_s:
+        if seen is not None and calm_s(self._teams_changed, self._now) >= bounds.teams_s:
             self._worlds = {
                 world for world in self._worlds if world.wish == seen and world.looking == "always"
             }
         quiet_s = calm_s(self._changed, self._now)
         if quiet_s >= bounds.status_s:
             self._must_be_settled()
-        elif quiet_s >= bounds.react_s:
+            return
+        if quiet_s >= bounds.teams_s:
             self._must_be_settled(noticed=False)
+        calls_s = min(calm_s(self._calls_changed, self._now), calm_s(self._resumed_at, self._now))
+        if calls_s >= bounds.calls_s and (self._session == w.CALL_PAIR) != self._calling():
+            wanted = w.CALL_PAIR if self._calling() else "none, or another"
+            self._unsettled(4, self._what_is_wrong(wanted))
+
+    def _what_is_wrong(self, wanted: str) -> str:
+        legs = ", ".join(self._legs) or "no call"
+        return f"our session is {self._session or 'none'}, and should be {wanted} ({legs})"
 
     def _must_be_settled(self, noticed: bool = True) -> None:
         """`noticed`: also that the status was set by hand."""
@@ -301,12 +245,13 @@ class _Onlooker:
         fitting = {world for world in settled if self._session_fits(world, noticed)}
         if not fitting:
             wanted = " or ".join(sorted(pair or "none" for pair in self._pairs_wanted()))
-            legs = ", ".join(self._legs) or "no call"
-            self._unsettled(4, f"our session is {self._session or 'none'}, and should be {wanted} ({legs})")
+            self._unsettled(4, self._what_is_wrong(wanted))
             return
         self._worlds = fitting
 
     def _unsettled(self, rule: int, what: str) -> None:
+        if self._told_of:
+            return
         others = [
             trouble
             for trouble in self._weather.of_others
@@ -318,16 +263,17 @@ class _Onlooker:
         self._told_of = True
 
     def _session_fits(self, world: w.World, noticed: bool) -> bool:
-        wanted = self._pair_wanted(world)
-        if noticed or w.CALL_PAIR in {wanted, self._session}:
-            return self._session == wanted
-        return True
+        """Calls have a bound of their own; what else our session may show follows from the status."""
+        return not noticed or self._session == self._pair_wanted(world)
 
     def _all_that_may_be(self, seen: str | None, lossy: bool) -> set[w.World]:
         status = self._status
         ways = [lambda world: w.reads_status(world, status, lossy)]
         if seen is not None:
             ways.append(lambda world: w.sees_teams(world, seen))
+        elif self._is_orphan and self._session is not None:
+            taken_for = w.wish_of(self._house.preset, self._session)
+            ways.append(lambda world: w.sees_teams(world, taken_for))
         return w.closure(self._worlds, ways)
 
     def _seen(self) -> str | None:
@@ -351,14 +297,14 @@ class _Onlooker:
             w.pair_wanted(preset, status, calling, world)
             for world in self._worlds
             for calling, last in self._was_calling.items()
-            if calm_s(last, self._now) <= bounds.react_s
+            if calm_s(last, self._now) <= bounds.calls_s
             for status, last_status in self._was_status.items()
             if calm_s(last_status, self._now) <= bounds.status_s
         }
 
     # Things happen
 
-    def _take_in(self, happening: AnyHappening) -> None:
+    def _take_in(self, happening: AnyHappening) -> None:  # noqa: C901, PLR0912 - one case each
         match happening:
             case ClientShows():
                 self._client_shows(happening.pair or _OFFLINE)
@@ -373,6 +319,15 @@ class _Onlooker:
                 self._change()
             case ResumedByOperator():
                 self._resumed()
+            case TakenOut():
+                self._out, self._let_go = self._now, False
+            case PutBack():
+                self._put_back()
+            case Forgotten():
+                self._resumed()
+                self._is_orphan = self._session is not None
+                self._worlds |= {w.forgets(world) for world in self._worlds}
+                self._change(teams=True)
             case Wrote(side="teams"):
                 self._wrote_teams(happening)
             case Wrote():
@@ -399,14 +354,42 @@ class _Onlooker:
         before = self._calling()
         self._legs = legs
         if self._calling() != before:
+            self._calls_changed = self._now
             self._change()
 
     def _resumed(self) -> None:
         if self._paused is None:
             return
         self._paused = self._pause_ends = None
+        self._resumed_at = self._now
         self._worlds = {new for world in self._worlds for new in w.resumes(world)}
         self._change(teams=True)
+
+    def _put_back(self) -> None:
+        """Perhaps it was never noticed that they had gone."""
+        if self._out is None:
+            return
+        self._out = None
+        self._worlds |= {w.forgets(world) for world in self._worlds}
+        self._change(teams=True)
+
+    @property
+    def _has_gone(self) -> bool:
+        """Whether it must be known that the person is to be served no more."""
+        if self._out is None:
+            return False
+        return self._weather.calm_s(self._out, self._now, but_absent=True) > self._bounds.people_s
+
+    def _must_have_let_go(self) -> None:
+        """Once, when it is certain that they have gone."""
+        in_trouble = self._weather.is_rough(self._now, self._now, but_absent=True)
+        if not self._has_gone or self._let_go or in_trouble:
+            return
+        self._let_go = True
+        if self._session is not None:
+            self._say(4, f"is served no more, and our {self._session} is still in Teams")
+        if self._status != w.AVAILABLE and all(world.claim == self._status for world in self._worlds):
+            self._say(1, f"is served no more, and our {self._status} is still on 3CX")
 
     def _dies_or_starts(self, at: float, dies: bool) -> None:
         self._pass(at)
@@ -431,9 +414,14 @@ class _Onlooker:
             return
         self._not_while_paused(wrote)
         after, renewal = wrote.after, wrote.before == wrote.after
+        if self._has_gone:
+            self._say(7, f"is served no more, and {_in_words(wrote)}")
+            return
         asked = after in self._pairs_lately_wanted() or (
-            after is None and self._weather.is_the_end(self._now)
+            after is None and (self._out is not None or self._weather.is_the_end(self._now))
         )
+        if after == w.CALL_PAIR and self._weather.is_blind(self._now):
+            self._say(5, f"{_in_words(wrote)}, while nothing could be known of 3CX")
         if self._paused is None and not asked:
             self._say(4, f"{_in_words(wrote)}, which nothing asked for")
         elif renewal:
@@ -441,9 +429,11 @@ class _Onlooker:
         else:
             self._answers_something(wrote)
         self._session_told = self._now
+        self._is_orphan = False
         if not renewal or self._session is None:
             self._session, self._session_since = after, self._now
             self._change(teams=True, by_us=True)
+            self._calls_changed = self._now
 
     def _renewed_in_time(self) -> None:
         after_s = self._now - self._session_told
@@ -455,6 +445,8 @@ class _Onlooker:
     def _wrote_3cx(self, wrote: Wrote) -> None:
         before, after = wrote.before or "", wrote.after or ""
         self._not_while_paused(wrote)
+        if self._has_gone:
+            self._say(7, f"is served no more, and {_in_words(wrote)}")
         lossy = self._weather.is_lossy(self._now, self._now)
         within_s = self._bounds.under_way_s if lossy else self._bounds.race_s
         raced = self._by_hand is not None and self._now - self._by_hand <= within_s
@@ -465,6 +457,9 @@ class _Onlooker:
             hinted = {wish for wish, last in self._wished.items() if last >= since}
             for world in self._worlds:
                 fitting |= w.follows_hint(world, before, after, hinted)
+        if not fitting and self._out is not None:
+            for world in self._worlds:
+                fitting |= w.gives_back(world, before, after)
         if before == after:  # in vain: it shows only in what the bridge believes
             self._worlds |= fitting
             return
@@ -519,6 +514,7 @@ class _Onlooker:
         self._session_told = self._now
         self._lease_over = None
         self._change(teams=True, by_us=True)
+        self._calls_changed = self._now
 
     def _at_rest(self, shown: Shown) -> None:
         self._lease_is_kept(shown.our_session)
@@ -527,7 +523,7 @@ class _Onlooker:
             self._say(1, f"3CX shows {shown.status}; the last that was told is {self._status}")
             self._status = shown.status
             self._worlds = self._anybodys_guess(shown.status)
-        if self._paused is not None:
+        if self._paused is not None or self._out is not None:
             return
         seen = self._seen()
         self._worlds = self._all_that_may_be(seen, lossy=False)

@@ -22,7 +22,15 @@ out after the client has given up. `slow`: a little late, each way. `refused`: a
 Watch = Callable[[str, str, bytes], Callable[[int], None] | None]
 """Called with method, path and body when a request is carried out; what it returns, with the status."""
 
+_UNDER_WAY_S: Final = 0.5
+"""How long before its time a request may leave: it is a moment until it is on the wire."""
+_BUDGETS: Final = ("/subscriptions", "/presence", "/getPresencesByUserId")
+"""Marks of what Graph counts apart. https://learn.microsoft.com/graph/throttling-limits"""
 _CLIENT: Final = ("127.0.0.1", 40000)
+
+
+_addresses: Final[dict[tuple[httpx2.URL, httpx2.URL | str], httpx2.URL]] = {}
+_MOST_ADDRESSES: Final = 2_000
 
 
 class Fault(msgspec.Struct, eq=False):
@@ -62,12 +70,15 @@ class Line:
         self._tasks = tasks
         self.faults: list[Fault] = []
         self.watch: Watch = lambda _method, _path, _body: None
+        self.on_write: Callable[[], None] = lambda: None
+        """Called when something that is watched is about to be carried out."""
+        self.on_hurry: Callable[[str, float], None] = lambda _path, _early_s: None
+        """Called with a request that comes so many seconds before it was allowed to, by Retry-After."""
         self.carried = 0
+        self._closed_until: dict[str, float] = {}
 
     def client(self, url: str, sender: Sender) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(
-            transport=_Transport(self, sender), base_url=url, timeout=None, trust_env=False
-        )
+        return _Client(transport=_Transport(self, sender), base_url=url, timeout=None, trust_env=False)
 
     def fault_for(self, path: str) -> Fault | None:
         """The fault that hits this request, if one does."""
@@ -98,6 +109,7 @@ class Line:
     async def _under_way(self, request: httpx2.Request, answer: "asyncio.Future[httpx2.Response]") -> None:
         path = request.url.raw_path.decode("ascii")
         self.carried += 1
+        self._check_patience(request, path)
         fault = self.fault_for(path)
         fate = fault.fate if fault else None
         slow = fault.seconds if fault and fate in ("slow", "late") else 0.0
@@ -110,6 +122,7 @@ class Line:
                 return
             case "refused" if fault:
                 _settle(answer, _refusal(fault))
+                self._close(path, fault)
                 return
         try:
             response = await self._served(request, path)
@@ -128,13 +141,40 @@ class Line:
             case _:
                 _settle(answer, response)
 
+    def _close(self, path: str, fault: Fault) -> None:
+        """Whoever was asked to wait knows it by now."""
+        if fault.retry_after_s is not None:
+            until = asyncio.get_running_loop().time() + fault.retry_after_s
+            self._closed_until[_budget(path)] = until
+
+    def _check_patience(self, request: httpx2.Request, path: str) -> None:
+        """What left before the answer was there may still come."""
+        early_s = self._closed_until.get(_budget(path), 0.0) - asyncio.get_running_loop().time()
+        if early_s > _UNDER_WAY_S:
+            self.on_hurry(f"{request.method} {path}", early_s)
+
     async def _served(self, request: httpx2.Request, path: str) -> httpx2.Response:
         body = await request.aread()
         told = self.watch(request.method, path, body)
+        if told is not None:
+            self.on_write()
         status, headers, content = await served(self._app, request, body)
         if told is not None:
             told(status)
         return httpx2.Response(status, headers=headers, content=content)
+
+
+class _Client(httpx2.AsyncClient):
+    """Parses each address once: the same few are asked for again and again."""
+
+    def build_request(self, method: str, url: httpx2.URL | str, **rest: Any) -> httpx2.Request:
+        known = None if rest.get("params") else _addresses.get((self.base_url, url))
+        if known is None:
+            request = super().build_request(method, url, **rest)
+            if len(_addresses) < _MOST_ADDRESSES and not rest.get("params"):
+                _addresses[self.base_url, url] = request.url
+            return request
+        return super().build_request(method, known, **rest)
 
 
 class _Transport(httpx2.AsyncBaseTransport):
@@ -183,6 +223,10 @@ async def served(
     }
     await app(scope, receive, send)
     return status, headers, b"".join(parts)
+
+
+def _budget(path: str) -> str:
+    return next((mark for mark in _BUDGETS if mark in path), "")
 
 
 def _refusal(fault: Fault) -> httpx2.Response:

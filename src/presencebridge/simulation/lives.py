@@ -7,7 +7,7 @@ come to rest; a meeting or a call may last through it.
 import random
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
@@ -73,62 +73,32 @@ class IsResumed(Deed, frozen=True):
     pass
 
 
-AnyDeed = Shows | SetsByHand | Calls | LegIs | Leaves | HangsUp | IsPaused | IsResumed
+class IsTakenOut(Deed, frozen=True):
+    """3CX has the person's mail address no more, so that they are not to be served."""
 
 
-class Stage(Protocol):
-    """Where a plan is played."""
-
-    async def sleep_until(self, at: float) -> None: ...
-
-    async def client(self, person: str, pair: str | None) -> None: ...
-
-    async def by_hand(self, person: str, status: str) -> None: ...
-
-    async def call(self, legs: Sequence[tuple[str, str]]) -> str:
-        """Begin a call with legs as (DN, state); returns its id."""
-
-    async def leg(self, call: str, person: str, state: str | None) -> None:
-        """The leg is in this state, and is made where there is none. None: it ends, and the call goes on."""
-
-    async def hang_up(self, call: str) -> None: ...
-
-    async def pause(self, person: str, until: float | None) -> None: ...
-
-    async def resume(self, person: str) -> None: ...
+class IsPutBack(Deed, frozen=True):
+    """3CX has it again."""
 
 
-async def play(deeds: Sequence[AnyDeed], stage: Stage) -> None:
-    """Perform a plan, or what was left of one: who leaves a call that never began does nothing."""
-    calls: dict[int, str] = {}
-    for deed in sorted(deeds, key=lambda deed: deed.at):
-        await stage.sleep_until(deed.at)
-        match deed:
-            case Shows():
-                await stage.client(deed.person, deed.pair)
-            case SetsByHand():
-                await stage.by_hand(deed.person, deed.status)
-            case Calls():
-                calls[deed.call] = await stage.call(deed.legs)
-            case IsPaused():
-                await stage.pause(deed.person, deed.until)
-            case IsResumed():
-                await stage.resume(deed.person)
-            case HangsUp():
-                if call := calls.pop(deed.call, None):
-                    await stage.hang_up(call)
-            case LegIs() | Leaves():
-                if call := calls.get(deed.call):
-                    await stage.leg(call, deed.person, deed.state if isinstance(deed, LegIs) else None)
+AnyDeed = (
+    Shows | SetsByHand | Calls | LegIs | Leaves | HangsUp | IsPaused | IsResumed | IsTakenOut | IsPutBack
+)
 
 
 def plan_day(
-    dice: random.Random, people: Sequence[str], start: float, hours: float, quiet_s: float = QUIET_S
+    dice: random.Random,
+    people: Sequence[str],
+    start: float,
+    hours: float,
+    quiet_s: float = QUIET_S,
+    *,
+    may_go: bool = False,
 ) -> list[AnyDeed]:
     """What everybody does in a day that begins at `start`, in the order of time. `dice` alone decide.
 
-    In each half nothing happens for its last `quiet_s` seconds. Raises `ValueError` for a day that is too
-    short to have them.
+    In each half nothing happens for its last `quiet_s` seconds. `may_go`: people are taken out, and put back.
+    Raises `ValueError` for a day that is too short to have quiet times.
     """
     half_s = hours * 3600 / 2
     if half_s < 2 * quiet_s:
@@ -137,7 +107,7 @@ def plan_day(
     numbers = count(1)
     for begins in (start, start + half_s):
         next_begins = None if begins > start else start + half_s
-        half = _Half(dice, people, begins, begins + half_s - quiet_s, next_begins, numbers)
+        half = _Half(dice, people, begins, begins + half_s - quiet_s, next_begins, numbers, may_go)
         for person in people:
             deeds += half.of(person)
         deeds += half.together()
@@ -169,7 +139,7 @@ _STATUSES: Final = ("Available", "Available", "Away", "Away", "Out of office", "
 class _Half:
     """Half a day: everybody's episodes between two moments. `next_begins` None: there is no half after it."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - each once
         self,
         dice: random.Random,
         people: Sequence[str],
@@ -177,9 +147,11 @@ class _Half:
         ends: float,
         next_begins: float | None,
         numbers: Iterator[int],
+        may_go: bool,
     ) -> None:
         self._dice, self._people, self._numbers = dice, people, numbers
         self._begins, self._ends, self._next_begins = begins, ends, next_begins
+        self._may_go = may_go
 
     def of(self, person: str) -> list[AnyDeed]:
         """In Teams, on the phone, and by hand: each goes its own way, so that they meet at all moments."""
@@ -187,7 +159,7 @@ class _Half:
             *self._in_teams(person),
             *self._on_the_phone(person),
             *self._by_hand(person),
-            *self._operator(person),
+            *(self._comes_and_goes(person) if self._may_go else self._operator(person)),
         ]
 
     def together(self) -> list[AnyDeed]:
@@ -352,6 +324,15 @@ class _Half:
         yield IsPaused(_ms(at), person, _ms(over) if by_time else None)
         if not by_time:
             yield IsResumed(_ms(over), person)
+
+    def _comes_and_goes(self, person: str) -> Iterator[AnyDeed]:
+        """Taken out for a while, which is noticed or not, and may last over the quiet time."""
+        dice = self._dice
+        if dice.random() < 0.5:
+            return
+        at = dice.uniform(self._begins, self._ends)
+        yield IsTakenOut(_ms(at), person)
+        yield IsPutBack(_ms(self._over(at, dice.choice((30, 300, 3_000)) * dice.uniform(0.5, 1.5))), person)
 
     # Time
 

@@ -25,27 +25,39 @@ def plan_of(seed: int, days: int, faults: Faults) -> Plan:
     """The plan of a seed. Neighbouring seeds go through all kinds, deliveries, presets and `manual_wins`."""
     dice = random.Random(f"plan {seed}")  # noqa: S311 - no secrets
     people = tuple(str(101 + number) for number in range(dice.randint(2, 5)))
+    kind, rings = _KINDS[seed % 3], dice.random() < 0.3
     house = House(
         _PRESETS[seed // 6 % 3],
         manual_wins=bool((seed + seed // 18) % 2),
-        busy_while_ringing=dice.random() < 0.3,
+        # The list of active calls names one of several phones that ring.
+        busy_while_ringing=rings and kind != "3cx-v20-active-calls",
         lease_s=dice.choice((300, 300, 420, 900)),
         excluded=frozenset(people[-1:]) if len(people) > 2 and dice.random() < 0.3 else frozenset(),
     )
     site = Site(
-        _KINDS[seed % 3],
+        kind,
         "webhook" if seed // 3 % 2 else "poll",
         presence_every_s=dice.choice((20.0, 30.0, 40.0)),
         reconcile_every_s=dice.choice((120.0, 300.0)),
         calls_every_s=dice.choice((10.0, 20.0, 30.0)),
         statuses_every_s=dice.choice((20.0, 30.0, 60.0)),
         on_stop=dice.choice(("clear", "leave")),
+        match="email" if kind != "3cx-web-api" and dice.random() < 0.5 else "list",
+        look_every_s=dice.choice((60.0, 180.0, 600.0)),
+        watchers=dice.choice((1, 2)),
     )
     deeds: list[AnyDeed] = []
     rests: list[float] = []
     for day in range(days):
         begin = day * DAY_S
-        deeds += _numbered(lives.plan_day(dice, people, begin + _STARTED_S, _HOURS - _STARTED_S / 1800), day)
+        lived = lives.plan_day(
+            dice,
+            people,
+            begin + _STARTED_S,
+            _HOURS - _STARTED_S / 1800,
+            may_go=site.match == "email",
+        )
+        deeds += _numbered(lived, day)
         for half in range(2):
             rests.append(begin + (half + 1) * _HALF_S)
             active = (begin + half * _HALF_S + _STARTED_S, rests[-1] - lives.QUIET_S)

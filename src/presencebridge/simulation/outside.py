@@ -136,10 +136,14 @@ class AsgiSocket:
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[Any] = asyncio.Queue()
         self.outbox: asyncio.Queue[Any] = asyncio.Queue()
+        self.is_mute = False
+        """Nothing comes through it any more, and nobody tells so: half of a connection that is gone."""
         self._is_open = True
 
     async def recv(self) -> str | bytes:
         message = await self.outbox.get()
+        if self.is_mute:
+            await asyncio.get_running_loop().create_future()
         if message["type"] != "websocket.send":
             self.outbox.put_nowait(message)
             raise SocketEnded(f"closed {message.get('code')}")

@@ -30,6 +30,9 @@ class Phones(Protocol):
     def app(self) -> Any: ...
     def status(self, extension: str) -> str: ...
     def set_status(self, extension: str, status: str) -> None: ...
+    def set_mail(self, extension: str, mail: str) -> None:
+        """Whose extension it is; empty: nobody's. V20 only."""
+
     def settle(self) -> None:
         """After a change of calls."""
 
@@ -64,6 +67,9 @@ class OldBridge:
 
     def set_status(self, extension: str, status: str) -> None:
         self._emulator.pbx.extensions[extension].status = status
+
+    def set_mail(self, extension: str, mail: str) -> None:
+        pass
 
     def settle(self) -> None:
         pass
@@ -103,6 +109,10 @@ class V20:
 
     def set_status(self, extension: str, status: str) -> None:
         self._user(extension)["CurrentProfileName"] = status
+        self.settle()
+
+    def set_mail(self, extension: str, mail: str) -> None:
+        self.emulator.pbx.change_user(self._user(extension), {"EmailAddress": mail})
         self.settle()
 
     def settle(self) -> None:

@@ -25,6 +25,10 @@ class Site(msgspec.Struct, frozen=True):
     calls_every_s: float = 20.0
     statuses_every_s: float = 30.0
     on_stop: Literal["clear", "leave"] = "clear"
+    match: Literal["list", "email"] = "list"
+    look_every_s: float = 120.0
+    """How often it is looked who came or has gone, with `match` "email"."""
+    watchers: Literal[1, 2] = 1
 
 
 class Trouble(msgspec.Struct, frozen=True, tag=True):

@@ -15,6 +15,7 @@ from presencebridge.simulation.chronicle import AnyHappening, Violation
 from presencebridge.simulation.making import Faults, plan_of
 from presencebridge.simulation.plan import DAY_S, AnyDeed, Plan, Trouble
 from presencebridge.simulation.stage import Office, office
+from presencebridge.simulation.weather import Bounds
 
 _MOST_ROUNDS_A_DAY: Final = 300_000
 """Of the loop; some 60,000 are usual."""
@@ -71,7 +72,7 @@ async def _played(plan: Plan, folder: Path) -> Outcome:
         chronicle = tuple(sorted(stage.happened, key=lambda happening: happening.at))
         stage.counts["decision"] = _decisions(stage)
         requests = stage.teams_line.carried + stage.pbx_line.carried
-    violations = (*stage.deaths, *fair.judge(plan.house, chronicle))
+    violations = (*stage.deaths, *fair.judge(plan.house, chronicle, Bounds.of(plan.site)))
     return Outcome(plan, chronicle, violations, stage.counts, worst, ended, requests)
 
 
@@ -131,5 +132,7 @@ async def _do(stage: Office, deed: lives.AnyDeed) -> None:
                 await stage.order(deed.person, "pause", {} if left is None else {"seconds": left})
         case lives.IsResumed():
             await stage.order(deed.person, "resume", {})
+        case lives.IsTakenOut() | lives.IsPutBack():
+            stage.set_mail(deed.person, is_there=isinstance(deed, lives.IsPutBack))
     if isinstance(deed, lives.Calls | lives.LegIs | lives.Leaves | lives.HangsUp):
         stage.tell_legs()

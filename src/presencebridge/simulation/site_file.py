@@ -8,15 +8,24 @@ from presencebridge.simulation.plan import Plan
 
 GRAPH, PBX = "https://graph.microsoft.com", "https://pbx.example.org"
 HOOK = "https://bridge.example.org/hook"
-WATCHERS = {"one": "watcher@example.org"}
+WATCHERS = {"one": "watcher@example.org", "two": "second-watcher@example.org"}
+
+
+def watchers_of(plan: Plan) -> tuple[str, ...]:
+    """Their names in the config."""
+    return tuple(WATCHERS)[: plan.site.watchers]
+
+
+def mail_of(person: str) -> str:
+    return f"p{person}@example.org"
 
 
 def world_of(plan: Plan) -> World:
     return World(
         client_secret="a-secret",  # noqa: S106 - an emulator's
-        users=tuple(User(f"p{person}@example.org", display_name=f"P{person}") for person in plan.people),
+        users=tuple(User(mail_of(person), display_name=f"P{person}") for person in plan.people),
         watchers=tuple(Watcher(name) for name in WATCHERS.values()),
-        extensions=tuple(Extension(person, f"P{person} Example") for person in plan.people),
+        extensions=tuple(Extension(person, f"P{person} Example", mail_of(person)) for person in plan.people),
         pbx_client_id="bridge",
         pbx_client_secret="k3y",  # noqa: S106
     )
@@ -48,7 +57,7 @@ def _text(plan: Plan, world: World) -> str:
         f'on_stop = "{site.on_stop}"',
     ]
     if site.delivery == "webhook":
-        watchers = ", ".join(f'"{name}"' for name in WATCHERS)
+        watchers = ", ".join(f'"{name}"' for name in watchers_of(plan))
         lines += ["[teams.webhook]", f'public_url = "{HOOK}"', f"watchers = [{watchers}]"]
     lines += [
         "[pbx]",
@@ -71,6 +80,11 @@ def _text(plan: Plan, world: World) -> str:
         "[state]",
         'dir = "state"',
     ]
+    if site.match == "email":
+        excluded = ", ".join(f'"{person}"' for person in sorted(house.excluded))
+        lines += ["[people]", 'match = "email"', f"look_every_s = {site.look_every_s}"]
+        lines.append(f"exclude = [{excluded}]")
+        return "\n".join(lines) + "\n"
     for person, user in zip(plan.people, world.users, strict=True):
         lines += ["[[person]]", f'teams = "{user.user_principal_name}"', f'extension = "{person}"']
         if person in house.excluded:

@@ -26,7 +26,7 @@ from presencebridge.simulation.life import Life
 from presencebridge.simulation.line import Line, served
 from presencebridge.simulation.phones import V20, OldBridge, Phones, Switchboard
 from presencebridge.simulation.plan import Plan
-from presencebridge.simulation.site_file import WATCHERS, config_of, world_of
+from presencebridge.simulation.site_file import WATCHERS, config_of, mail_of, world_of
 from presencebridge.simulation.virtual_loop import VirtualLoop
 
 START: Final = 1_800_000_000.0
@@ -46,7 +46,7 @@ class Office:
         self.loop, self.tasks, self.plan = loop, tasks, plan
         self.happened: list[AnyHappening] = []
         self.deaths: list[chronicle.Violation] = []
-        """Of the service, by its own doing."""
+        """Of the service, by its own doing; and whatever else is seen at once to be wrong."""
         self.counts: dict[str, int] = {}
         self.metrics = Metrics()
         """Of all lives of the service together."""
@@ -70,6 +70,7 @@ class Office:
         self.disk.on_committed = self._committed
         self.teams_line = Line(self.graph.app, random.Random(f"teams {plan.seed}"), tasks)  # noqa: S311
         self.teams_line.watch = self._watch_teams
+        self.teams_line.on_hurry = self._hurried
         self.pbx_line = Line(self.phones.app, random.Random(f"3cx {plan.seed}"), tasks)  # noqa: S311
         self.pbx_line.watch = self._watch_pbx
         self.wall_offset = 0.0
@@ -109,6 +110,17 @@ class Office:
     def set_by_hand(self, person: str, status: str) -> None:
         self.phones.set_status(person, status)
         self._tell(chronicle.StatusByHand(self.time(), person, status))
+
+    def set_mail(self, person: str, *, is_there: bool) -> None:
+        """Whether 3CX has the person's mail address."""
+        self.phones.set_mail(person, mail_of(person) if is_there else "")
+        told = chronicle.PutBack if is_there else chronicle.TakenOut
+        self._tell(told(self.time(), person))
+
+    def forgotten(self, person: str) -> None:
+        """What the service kept of the person can't be read any more."""
+        self._paused.pop(person, None)
+        self._tell(chronicle.Forgotten(self.time(), person))
 
     def tell_legs(self) -> None:
         """After anything that changes calls."""
@@ -158,9 +170,9 @@ class Office:
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def tell_trouble(
-        self, begun: float, until: float, link: Any, what: str, person: str | None = None
+        self, begun: float, until: float, link: Any, what: str, person: str | None = None, total: bool = False
     ) -> None:
-        self.happened.append(chronicle.Trouble(begun, until, link, what, person))
+        self.happened.append(chronicle.Trouble(begun, until, link, what, person, total))
         self.changed_at = max(self.changed_at, until)
 
     def tell_rest(self) -> float | None:
@@ -262,6 +274,10 @@ class Office:
                 self._wrote(person, "3cx", before, self.phones.status(person))
 
         return told
+
+    def _hurried(self, request: str, early_s: float) -> None:
+        what = f"{request} came {early_s:.1f} s before Graph's Retry-After was over"
+        self.deaths.append(chronicle.Violation(10, self.time(), None, what))
 
     def _wrote(self, person: str, side: Any, before: str | None, after: str | None) -> None:
         if before != after:  # a renewal is no unrest

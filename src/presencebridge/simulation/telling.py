@@ -7,12 +7,15 @@ from presencebridge.simulation.chronicle import (
     AnyHappening,
     AtRest,
     ClientShows,
+    Forgotten,
     Glance,
     LegsAre,
     PausedByOperator,
+    PutBack,
     ResumedByOperator,
     Shown,
     StatusByHand,
+    TakenOut,
     Trouble,
     Violation,
     Wrote,
@@ -42,6 +45,8 @@ def house(plan: Plan) -> str:
         f"statuses every {site.statuses_every_s:g} s",
     ]
     words += [word for word in ("manual_wins", "busy_while_ringing") if getattr(rules, word)]
+    words += [f"people by mail address every {site.look_every_s:g} s"] if site.match == "email" else []
+    words += ["two watchers"] if site.watchers == 2 and site.delivery == "webhook" else []
     words += [f"{person} excluded" for person in sorted(rules.excluded)]
     return ", ".join(words)
 
@@ -62,7 +67,7 @@ def _wrong(violation: Violation) -> str:
     return f"{clock(violation.at)}  {who:<5} WRONG (property {violation.rule}): {violation.what}"
 
 
-def _lines(happening: AnyHappening) -> list[tuple[str, str]]:
+def _lines(happening: AnyHappening) -> list[tuple[str, str]]:  # noqa: C901 - one case each
     match happening:
         case ClientShows():
             return [(happening.person, f"Teams client: {happening.pair or 'signed out'}")]
@@ -75,6 +80,12 @@ def _lines(happening: AnyHappening) -> list[tuple[str, str]]:
             return [(happening.person, f"paused{until}")]
         case ResumedByOperator():
             return [(happening.person, "resumed")]
+        case TakenOut():
+            return [(happening.person, "has another mail address on 3CX, and is to be served no more")]
+        case PutBack():
+            return [(happening.person, "has the mail address on 3CX again")]
+        case Forgotten():
+            return [(happening.person, "is forgotten: the database is gone")]
         case Wrote():
             before, after = happening.before or "nothing", happening.after or "nothing"
             what = f"renews {after}" if before == after else f"{before} -> {after}"

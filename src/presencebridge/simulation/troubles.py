@@ -11,7 +11,7 @@ import msgspec
 from presencebridge.emulators.graph.faults import NotificationFaults
 from presencebridge.simulation.line import Fault
 from presencebridge.simulation.plan import Site, Trouble
-from presencebridge.simulation.site_file import WATCHERS
+from presencebridge.simulation.site_file import watchers_of
 from presencebridge.simulation.stage import Office
 
 Link = Literal["teams", "3cx", "service", "notifications"]
@@ -40,9 +40,9 @@ async def play(office: Office, trouble: Trouble) -> None:
     office.broken += 1
     office.count(f"trouble: {trouble.kind}")
     if kind.link != "service":  # its deaths are told by who plays them, and knows when it was back
-        office.tell_trouble(
-            office.time(), max(trouble.until, office.time()), kind.link, kind.what, trouble.person
-        )
+        until = max(trouble.until, office.time())
+        total = trouble.kind in _TOTAL and trouble.share >= 1
+        office.tell_trouble(office.time(), until, kind.link, kind.what, trouble.person, total)
     try:
         await kind.play(office, trouble)
     finally:
@@ -161,12 +161,34 @@ async def _pbx_tokens_revoked(office: Office, _trouble: Trouble) -> None:
     office.phones.revoke_tokens()
 
 
+async def _websocket_mute(office: Office, _trouble: Trouble) -> None:
+    """No event comes through any more, and the socket stays open for ever, unless it is replaced."""
+    if office.life is not None:
+        for socket in office.life.sockets:
+            socket.is_mute = True
+
+
 async def _websocket_cut(office: Office, _trouble: Trouble) -> None:
     office.phones.cut_sockets()
 
 
+async def _lifecycle(office: Office, trouble: Trouble) -> None:
+    """Graph tells that it has lost notifications, or wants to be told that we are still there."""
+    event = _EVENTS[round(trouble.number) % len(_EVENTS)]
+    for held in tuple(office.graph.subscriptions.values()):
+        office.graph.send_lifecycle(held, event)
+        if event == "subscriptionRemoved":
+            office.graph.drop_subscription(held.subscription_id)
+
+
+async def _clock_stepped(office: Office, trouble: Trouble) -> None:
+    """As by NTP, and for good."""
+    office.wall_offset += trouble.number
+
+
 async def _watcher_signed_out(office: Office, trouble: Trouble) -> None:
-    for name in WATCHERS:
+    names = watchers_of(office.plan)
+    for name in names if trouble.share >= 1 else names[:1]:
         office.signed_out.add(name)
         office.graph.revoke(office.watcher_account(name))
     office.revoke_graph_tokens()
@@ -188,22 +210,56 @@ async def _pbx_restarted(office: Office, trouble: Trouble) -> None:
 
 async def _killed(office: Office, trouble: Trouble) -> None:
     """`number` steps after it next hands something to the disk, or after a while if it does not."""
+
+    def ready(act: Callable[[], None]) -> None:
+        office.disk.on_save = act
+
+    await _killed_when(office, trouble, ready)
+
+
+async def _killed_writing(office: Office, trouble: Trouble) -> None:
+    """Likewise, after a write of it is carried out on either side: before or after the answer is there."""
+
+    def ready(act: Callable[[], None]) -> None:
+        office.teams_line.on_write = office.pbx_line.on_write = act
+
+    await _killed_when(office, trouble, ready)
+
+
+async def _killed_torn(office: Office, trouble: Trouble) -> None:
+    """Power is lost, and with it a part of the database."""
+
+    def torn() -> None:
+        for person in office.disk.tear(trouble.share):
+            office.forgotten(person)
+
+    await _killed_when(office, trouble, lambda act: act(), torn)
+
+
+async def _killed_when(
+    office: Office,
+    trouble: Trouble,
+    ready: Callable[[Callable[[], None]], None],
+    dead: Callable[[], None] = lambda: None,
+) -> None:
+    """`ready` is given what to call at the moment from which the steps count."""
     died = asyncio.Event()
     life = office.life
     if life is None or not office.serves:
         return
 
     def die() -> None:
-        office.disk.on_save = lambda: None
+        ready(lambda: None)
         life.kill()
         died.set()
 
-    office.disk.on_save = lambda: office.loop.after_steps(round(trouble.number), die)
+    ready(lambda: office.loop.after_steps(round(trouble.number), die))
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_WAIT_FOR_SAVE_S):
             await died.wait()
     die()
     begun = office.time()
+    dead()
     try:
         await _begin_again(office, trouble)
     finally:
@@ -358,7 +414,15 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "webhook cut": Kind("notifications", "the webhook can't be reached", _while(_hook_cut), needs="webhook"),
     "watcher signed out": Kind(
-        "notifications", "the watcher is signed out", _watcher_signed_out, (60, 900), needs="webhook"
+        "notifications",
+        "a watcher is signed out",
+        _watcher_signed_out,
+        (60, 900),
+        needs="webhook",
+        is_partial=True,
+    ),
+    "lifecycle": Kind(
+        "notifications", "a lifecycle notification", _lifecycle, (0, 0), (0, 2), needs="webhook"
     ),
     "3cx cut": Kind(
         "3cx", "3CX can't be reached", _on_line("3cx", _fault("lost"), cuts=True), is_partial=True
@@ -404,6 +468,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "3cx tokens revoked": Kind("3cx", "3CX's tokens were revoked", _pbx_tokens_revoked, (0, 0), needs="v20"),
     "websocket cut": Kind("3cx", "the websocket was cut", _websocket_cut, (0, 0), needs="websocket"),
+    "websocket mute": Kind("3cx", "the websocket is mute", _websocket_mute, (0, 0), needs="websocket"),
     "events lost": Kind(
         "3cx",
         "events of calls are lost",
@@ -418,10 +483,17 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "pbx restarted": Kind("3cx", "the phone system was restarted", _pbx_restarted, (10, 180)),
     "killed": Kind("service", "killed", _killed, (1, 900), (1, 80)),
+    "killed writing": Kind("service", "killed while it wrote", _killed_writing, (1, 900), (1, 60)),
+    "torn database": Kind(
+        "service", "killed, and its database is torn", _killed_torn, (1, 900), (1, 20), is_partial=True
+    ),
     "restarted": Kind("service", "stopped and started again", _restarted, (1, 300)),
     "slept": Kind("service", "asleep", _slept, (20, 600), is_mild=False),
     "disk full": Kind("3cx", "the bridge's disk is full", _while(_disk_full), (5, 300)),
     "disk fails": Kind("3cx", "the bridge's disk fails now and then", _while(_disk_fails), (5, 300)),
+    "clock stepped": Kind(
+        "notifications", "the bridge's clock is set", _clock_stepped, (0, 0), (-60, 60), is_mild=False
+    ),
     "clock wrong": Kind(
         "notifications",
         "the bridge's clock is wrong, so it believes none",
@@ -433,10 +505,13 @@ KINDS: Final[dict[str, Kind]] = {
 }
 SWIZZLED: Final = ("teams cut", "3cx cut", "webhook cut")
 """The links that are cut one by one and restored in random order."""
-_UNDELIVERED: Final = frozenset({"webhook cut", "killed", "restarted"})
+_UNDELIVERED: Final = frozenset({"webhook cut", "killed", "killed writing", "torn database", "restarted"})
 """After these, notifications of their time come late: Graph waits twice as long each time."""
+_TOTAL: Final = frozenset({"3cx cut", "3cx silent"})
+"""Through which nothing gets, unless it is a share of it."""
+_EVENTS: Final = ("missed", "subscriptionRemoved", "reauthorizationRequired")
 _LONGEST_BACKOFF_S: Final = 1800.0
-_ALONE: Final = frozenset({"killed", "restarted", "slept"})
+_ALONE: Final = frozenset({"killed", "killed writing", "torn database", "restarted", "slept"})
 _PARTS: Final = (1.0, 1.0, 0.5, 0.2)
 
 

@@ -175,6 +175,16 @@ def resumes(world: World) -> set[World]:
     return {missed, _levelled(replace(missed, goal=None))}
 
 
+def forgets(world: World) -> World:
+    """Nothing was kept: what was ours is now somebody's own."""
+    return World(frees=world.frees)
+
+
+def gives_back(world: World, before: str, after: str) -> set[World]:
+    """It serves the person no longer; empty if it holds nothing of that sort."""
+    return {replace(world, claim=None, goal=None)} if after == AVAILABLE and before == world.claim else set()
+
+
 def interrupted(world: World) -> World:
     """Teams can't be watched all the time."""
     return replace(world, looking="gap") if world.looking == "always" else world

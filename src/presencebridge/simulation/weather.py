@@ -1,0 +1,164 @@
+"""PURE: how long the service may take, and when one person's world is in trouble."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final, Self
+
+import msgspec
+
+from presencebridge.simulation.chronicle import AnyHappening, Forgotten, PutBack, TakenOut, Trouble
+from presencebridge.simulation.plan import Site
+
+_ROUND_TRIPS_S: Final = 10.0
+"""A read, what it is compared with, the write and its read back, and Teams read again after our session."""
+_TOLD_S: Final = 5.0
+"""From a change until a notification or an event of it has come."""
+_WHOLE_EVERY_S: Final = 30.0
+"""How often all calls are read where a websocket tells of them."""
+_GIVEN_UP_S: Final = 60.0
+"""From the first of several tries until a link counts as lost, and the last write has arrived."""
+_LONGEST_RETRY_S: Final = 60.0
+"""Between two tries, when nothing works for long."""
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """How long the service may take, in seconds of calm; `of` a site they are what its config promises."""
+
+    teams_s: float = 60.0
+    """From a change in Teams until everything that follows from it on 3CX is written."""
+    calls_s: float = 60.0
+    """From a change of calls until everything that follows from it in Teams is written."""
+    status_s: float = 90.0
+    """Until a status that was set by hand is noticed; not less than the other two."""
+    heal_s: float = 180.0
+    """After a trouble: until all links stand again and everything was read."""
+    heal_notices_s: float = 420.0
+    """After trouble of notifications: until everything was read all the same."""
+    people_s: float = 600.0
+    """Until it is noticed who came or has gone, and what was held for them is given back."""
+    blind_s: float = 120.0
+    """Until it is noticed that 3CX can't be reached, and the last renewal has arrived."""
+    race_s: float = 5.0
+    """Between a read of the status and the write that relies on it."""
+    under_way_s: float = 25.0
+    """How long a write that was begun may take to arrive in trouble, or after a pause."""
+    stop_s: float = 10.0
+    """How long before its death the service may already be stopping."""
+
+    @classmethod
+    def of(cls, site: Site) -> Self:
+        told = site.delivery == "webhook"
+        teams_s = (_TOLD_S if told else site.presence_every_s) + _ROUND_TRIPS_S
+        calls_s = (_TOLD_S if site.kind == "3cx-v20" else site.calls_every_s) + _ROUND_TRIPS_S
+        status_s = max(site.statuses_every_s + _ROUND_TRIPS_S, teams_s, calls_s)
+        seen_s = max(site.presence_every_s, site.calls_every_s, site.statuses_every_s)
+        return cls(
+            teams_s=teams_s,
+            calls_s=calls_s,
+            status_s=status_s,
+            heal_s=_LONGEST_RETRY_S + seen_s + _ROUND_TRIPS_S,
+            heal_notices_s=site.reconcile_every_s + _LONGEST_RETRY_S + _ROUND_TRIPS_S,
+            blind_s=(_WHOLE_EVERY_S if site.kind == "3cx-v20" else site.calls_every_s) + _GIVEN_UP_S,
+            people_s=site.look_every_s + 2 * _ROUND_TRIPS_S,
+        )
+
+
+class Weather:
+    """When one person's world was in trouble, and the whiles after it."""
+
+    def __init__(self, bounds: Bounds, lease_s: float, person: str, told: Sequence[AnyHappening]) -> None:
+        all_troubles = [happening for happening in told if isinstance(happening, Trouble)]
+        mine = [trouble for trouble in all_troubles if trouble.person in {None, person}]
+        self._blind = [
+            (trouble.at + bounds.blind_s, trouble.until)
+            for trouble in mine
+            if trouble.link == "3cx" and trouble.total
+        ]
+        self.of_others = [trouble for trouble in all_troubles if trouble.person not in {None, person}]
+        self._bounds = bounds
+        self.deaths = [trouble for trouble in mine if trouble.link == "service"]
+        self._notices = [
+            (trouble.at - bounds.teams_s, trouble.until + bounds.heal_notices_s)
+            for trouble in mine
+            if trouble.link == "notifications"
+        ]
+        troubled = [_felt(bounds, trouble) for trouble in mine]
+        troubled += [
+            (happening.at, happening.at + lease_s + bounds.heal_s)
+            for happening in told
+            if isinstance(happening, Forgotten) and happening.person == person
+        ]
+        self._troubled = _joined(troubled)
+        self._rough = _joined([*troubled, *_absent(bounds, person, told)])
+        self._lossy = [
+            (trouble.at - bounds.stop_s, trouble.until + bounds.under_way_s)
+            for trouble in mine
+            if trouble.link in {"3cx", "service"}
+        ]
+        self._turns = sorted({turn for stretch in self._rough + self._lossy for turn in stretch})
+
+    def turns(self, since: float, until: float) -> list[float]:
+        """When the weather turns within that time."""
+        return [turn for turn in self._turns if since < turn < until]
+
+    def calm_s(self, since: float, until: float, *, but_absent: bool = False) -> float:
+        """How much of that time was calm; `but_absent`: whether the person was served or not."""
+        calm = until - since
+        for begun, over in self._troubled if but_absent else self._rough:
+            calm -= max(0.0, min(over, until) - max(begun, since))
+        return calm
+
+    def is_rough(self, since: float, until: float, *, but_absent: bool = False) -> bool:
+        """`since` and `until` are the same moment, or nothing turns between them."""
+        rough = self._troubled if but_absent else self._rough
+        return any(begun <= since and until <= over for begun, over in rough)
+
+    def is_lossy(self, since: float, until: float) -> bool:
+        """Likewise: whether answers of 3CX get lost."""
+        return any(begun <= since and until <= over for begun, over in self._lossy)
+
+    def is_blind(self, at: float) -> bool:
+        """Whether it must have noticed that nothing can be known of 3CX."""
+        return any(begun <= at <= over for begun, over in self._blind)
+
+    def is_the_end(self, at: float) -> bool:
+        """Whether the service is stopping, and may end its sessions."""
+        early_s, late_s = self._bounds.stop_s, self._bounds.under_way_s
+        return any(death.at - early_s <= at <= death.at + late_s for death in self.deaths)
+
+    def hints_since(self, at: float) -> float | None:
+        """From when notifications may come as late as `at`; None: they come when they should."""
+        return min((since for since, until in self._notices if since <= at <= until), default=None)
+
+
+def _joined(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Stretches of time, without overlap and in order."""
+    joined: list[tuple[float, float]] = []
+    for begun, over in sorted(stretches):
+        if joined and begun <= joined[-1][1]:
+            first, last = joined.pop()
+            joined.append((first, max(last, over)))
+        else:
+            joined.append((begun, over))
+    return joined
+
+
+def _felt(bounds: Bounds, trouble: Trouble) -> tuple[float, float]:
+    heal_s = bounds.heal_notices_s if trouble.link == "notifications" else bounds.heal_s
+    early_s = bounds.stop_s if trouble.link == "service" else 0.0
+    return trouble.at - early_s, trouble.until + heal_s
+
+
+def _absent(bounds: Bounds, person: str, told: Sequence[AnyHappening]) -> Iterator[tuple[float, float]]:
+    """From when somebody is to be served no more until it is certain that they are served again."""
+    begun: float | None = None
+    for happening in told:
+        match happening:
+            case TakenOut() if happening.person == person and begun is None:
+                begun = happening.at
+            case PutBack() if happening.person == person and begun is not None:
+                yield begun, happening.at + bounds.people_s
+                begun = None
+            case _:
+                pass
+    if begun is not None:
+        yield begun, float("inf")
