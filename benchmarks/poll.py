@@ -182,7 +182,7 @@ async def _phase(
 
 
 def reader_users(reader: PresenceReader) -> tuple[str, ...]:
-    return reader._ring.users  # noqa: SLF001 - to compare with the least that would do
+    return reader._ring.users
 
 
 def _delays(changes: list[tuple[float, int, int]], phones: Phones, interval_s: float) -> list[float]:

@@ -20,6 +20,7 @@ from presencebridge.errors import Misconfigured, Problem
 from presencebridge.files import Files, FolderFiles
 from presencebridge.graph.auth import AppTokens, SignIn, WatcherTokens, certificate_credential
 from presencebridge.graph.client import Tokens
+from presencebridge.graph.receiver import WORKERS
 from presencebridge.metrics import Metrics
 from presencebridge.pbx.status_ways import StatusWays
 from presencebridge.pbx.status_web_api_client import StatusWebApiClient
@@ -28,6 +29,7 @@ from presencebridge.pbx.v20_feed import Dial, V20Calls
 from presencebridge.pbx.v20_statuses import V20Statuses
 from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.pbx.websocket import websocket_dial
+from presencebridge.quick_http import Http, QuickClient
 from presencebridge.runtime.clock import SteadyClock
 from presencebridge.runtime.expiry import SERVERS_SOON_DAYS, Deadline, Look
 from presencebridge.runtime.ports import Calls, Clock, Statuses, Store
@@ -61,6 +63,25 @@ def http_client(url: str, ca_file: Path | None) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(base_url=url, verify=tls(ca_file), trust_env=_is_outside(url), timeout=30)
 
 
+def quick_client(url: str, ca_file: Path | None) -> QuickClient | httpx2.AsyncClient:
+    """The client of the service itself.
+
+    httpx2 knows all about proxies, so it is taken where one is to be used. Everywhere else it would be most
+    of the service's work.
+    """
+    if _is_outside(url) and _has_proxy(url):
+        return http_client(url, ca_file)
+    return QuickClient(url, tls(ca_file))
+
+
+def _has_proxy(url: str) -> bool:
+    parts = urlsplit(url)
+    proxies = urllib.request.getproxies()
+    return bool({parts.scheme, "all"} & proxies.keys()) and not urllib.request.proxy_bypass(
+        parts.hostname or ""
+    )
+
+
 def _is_outside(url: str) -> bool:
     return not is_loopback(urlsplit(url).hostname or "")
 
@@ -92,13 +113,17 @@ class Outside:
     def clock(self) -> Clock:
         return SteadyClock()
 
-    def http(self, url: str, ca_file: Path | None) -> httpx2.AsyncClient:
+    def http(self, url: str, ca_file: Path | None) -> contextlib.AbstractAsyncContextManager[Http]:
         """A client for what is at `url`."""
         return http_client(url, ca_file)
 
     async def certificate_end(self, url: str, ca_file: Path | None) -> float | None:
         """When the certificate of the server there ends; see the function of that name."""
         return await certificate_end(url, ca_file)
+
+    def probe_http(self, url: str, ca_file: Path | None) -> httpx2.AsyncClient:
+        """A client that tells more of what goes wrong, and takes its time."""
+        return http_client(url, ca_file)
 
     def dial(self, pbx: Pbx) -> Dial:
         """Opens websockets to V20."""
@@ -135,7 +160,7 @@ class Outside:
 
     @functools.cached_property
     def _threads(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(2, "decrypt")
+        return ThreadPoolExecutor(WORKERS, "decrypt")
 
     def listener(
         self, where: str, app: Any, listen: str
@@ -265,9 +290,7 @@ def _key_of(pbx: Pbx) -> Callable[[], str]:
     return key
 
 
-def status_bridge(
-    bridge: PbxBridge, http: httpx2.AsyncClient, timeout_s: float
-) -> WebApiClient | StatusWebApiClient:
+def status_bridge(bridge: PbxBridge, http: Http, timeout_s: float) -> WebApiClient | StatusWebApiClient:
     """The program on the machine of a V20 through which statuses can be set."""
     if bridge.kind == "3cx-web-api":
         return WebApiClient(http, timeout_s, "[pbx.bridge]")

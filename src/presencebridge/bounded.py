@@ -1,11 +1,10 @@
 """Reading an answer whose length the other side chooses."""
 
-import httpx2
-
 from presencebridge.errors import Malformed
+from presencebridge.quick_http import Response
 
 
-async def read_bounded(response: httpx2.Response, most: int, what: str) -> bytes:
+async def read_bounded(response: Response, most: int, what: str) -> bytes:
     """The body of a streamed answer. Raises `Malformed` where it is longer than `most` bytes."""
     body = bytearray()
     async for chunk in response.aiter_bytes():

@@ -51,7 +51,7 @@ _TRUST = kit.trust()
 
 
 def _understand(body: bytes) -> None:
-    found = notices.understand(body, _TRUST, kit.NOW)
+    found = kit.understand(body, _TRUST, kit.NOW)
     # Only what was sealed for us, by who knows our secret, is ever believed.
     assert all(one.user in (kit.ANN, kit.BEN) for one in found.seen)
 
@@ -94,7 +94,7 @@ def _sealed(draw: st.DrawFn) -> dict[str, Any]:
 
 def _decrypt(content: Any) -> None:
     notice = msgspec.json.decode(encoded(kit.item(content)), type=wire.Notice)
-    notices._open(notice, _TRUST, ())
+    notices.open_item(notice, _TRUST)
 
 
 # The webhook ----------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import functools
 import hashlib
 import hmac
 import json
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cryptography.hazmat.primitives import hashes
@@ -15,7 +16,16 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from presencebridge.graph.notices import Trust
+from presencebridge.graph.notices import (
+    Reject,
+    Rejected,
+    Seen,
+    Trust,
+    check_tokens,
+    not_worth_opening,
+    open_item,
+    sort_out,
+)
 
 NOW = 1_800_000_000.0
 APP = "2f3c1d58-8a61-4d0c-9a74-0d1f6f0e5b22"
@@ -188,3 +198,42 @@ def body(*items: Any, tokens: Any = ...) -> bytes:
 
 def b64(raw: bytes) -> str:
     return base64.b64encode(raw).decode()
+
+
+# A body from end to end ---------------------------------------------------------------------------
+
+
+@dataclass
+class Understood:
+    """What one notification came to."""
+
+    seen: list[Seen] = field(default_factory=list)
+    lifecycle: list[tuple[str, str]] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    tokens: dict[str, float] = field(default_factory=dict)
+
+
+def understand(raw: bytes, mine: Trust, now: float) -> Understood:
+    """Every step that the receiver takes, one after another, for all items of a body."""
+    letter = sort_out(raw, mine)
+    found = Understood(lifecycle=letter.lifecycle, rejects=letter.rejects)
+    if not letter.items:
+        return found
+    try:
+        found.tokens = check_tokens(letter.tokens, mine, now)
+    except Rejected as rejected:
+        found.rejects += [rejected.why] * len(letter.items)
+        return found
+    mine = replace(mine, seen=dict.fromkeys(mine.seen))
+    for notice in letter.items:
+        if why := not_worth_opening(notice, mine):
+            found.rejects.append(why)
+            continue
+        try:
+            seen = open_item(notice, mine)
+        except Rejected as rejected:
+            found.rejects.append(rejected.why)
+        else:
+            mine.seen[seen.signature] = None
+            found.seen.append(seen)
+    return found

@@ -35,10 +35,11 @@ from notice_kit import (
     token_by_hmac,
     token_without_signature,
     trust,
+    understand,
 )
 
 from presencebridge.core.model import Presence
-from presencebridge.graph.notices import CHANGE_TRACKING, Reject, Seen, understand
+from presencebridge.graph.notices import CHANGE_TRACKING, Reject, Seen
 
 BUSY = Presence("Busy", "InACall")
 

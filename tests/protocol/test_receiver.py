@@ -23,7 +23,7 @@ from notice_kit import (
 )
 
 from presencebridge.errors import TryAgain
-from presencebridge.graph import receiver
+from presencebridge.graph import notices, receiver
 from presencebridge.graph.notices import Reject
 from presencebridge.graph.receiver import NoticeReceiver, Watched
 
@@ -71,6 +71,7 @@ class Desk:
         self.told: list[tuple] = []
         self.receiver.on_presence = lambda user, shown: self.told.append((user, str(shown)))
         self.receiver.on_lifecycle = lambda subscription, event: self.told.append((subscription, event))
+        self.receiver.on_superseded = lambda count: self.told.append(("superseded", count))
         self.receiver.on_reject = lambda why: self.told.append((why,))
 
     async def work(self) -> None:
@@ -85,10 +86,73 @@ def change(user: str = ANN, activity: str = "InACall", seed: int = 1) -> dict:
 
 async def test_what_is_taken_in_is_told_in_its_order():
     desk = Desk()
-    for number in range(20):
-        assert desk.receiver.offer(body(change(activity=f"A{number}", seed=number)))
+    users = [f"00000000-0000-4000-8000-{number:012x}" for number in range(50)]
+    desk.watched.people = frozenset(users)
+    for number, user in enumerate(users):
+        assert desk.receiver.offer(body(change(user, seed=number)))
     await desk.work()
-    assert desk.told == [(ANN, f"Busy/A{number}") for number in range(20)]
+    assert desk.told == [(user, "Busy/InACall") for user in users]
+
+
+async def test_of_several_items_that_wait_for_one_person_only_the_newest_is_opened(monkeypatch):
+    desk = Desk()
+    opened = []
+    real = notices.decrypt
+    monkeypatch.setattr(notices, "decrypt", lambda content, key: opened.append(content) or real(content, key))
+    for number in range(5):
+        desk.receiver.offer(
+            body(change(activity=f"A{number}", seed=number), change(BEN, f"B{number}", 9 + number))
+        )
+    await desk.work()
+    assert desk.told == [("superseded", 4), (ANN, "Busy/A4"), ("superseded", 4), (BEN, "Busy/B4")]
+    assert len(opened) == 2
+    desk.receiver.offer(body(change(activity="A5", seed=5)))
+    await desk.work()
+    assert desk.told[-1] == (ANN, "Busy/A5")
+
+
+async def test_a_forged_item_takes_nobodys_place():
+    desk = Desk()
+    forged = change(activity="A2", seed=2)
+    forged["encryptedContent"]["dataKey"] = forged["encryptedContent"]["data"]
+    desk.receiver.offer(body(change(activity="A0", seed=0)))
+    desk.receiver.offer(body(change(activity="A1", seed=1), forged))
+    await desk.work()
+    assert desk.told == [(Reject.DATA_KEY,), ("superseded", 1), (ANN, "Busy/A1")]
+
+
+async def test_two_workers_never_work_on_the_same_person():
+    desk = Desk()
+    at_work, gates = [], []
+
+    async def slowly(work, groups, trust):
+        users = [group[0].resource_data.id for group in groups]
+        assert not set(users) & set(at_work)
+        at_work.extend(users)
+        gates.append(asyncio.Event())
+        await gates[-1].wait()
+        for user in users:
+            at_work.remove(user)
+        return work(groups, trust)
+
+    async def at_once(work, *rest):
+        return await slowly(work, *rest) if isinstance(rest[0], list) else work(*rest)
+
+    desk.receiver._do = at_once
+    async with asyncio.TaskGroup() as tasks:
+        running = tasks.create_task(desk.receiver.run())
+        for number in range(3):
+            desk.receiver.offer(body(change(activity=f"A{number}", seed=number)))
+            await asyncio.sleep(0.01)
+        desk.receiver.offer(body(change(BEN, "B0", 9)))
+        await asyncio.sleep(0.01)
+        assert sorted(at_work) == [ANN, BEN], "one is not held up by the other"
+        while len(desk.told) < 4:
+            for gate in gates:
+                gate.set()
+            await asyncio.sleep(0.01)
+        running.cancel()
+    assert [told for told in desk.told if told[0] == ANN] == [(ANN, "Busy/A0"), (ANN, "Busy/A2")]
 
 
 async def test_an_item_is_told_once_however_often_it_comes():
@@ -97,7 +161,7 @@ async def test_an_item_is_told_once_however_often_it_comes():
     for _ in range(6):
         desk.receiver.offer(raw)
     await desk.work()
-    assert desk.told == [(ANN, "Busy/InACall")] + [(Reject.REPLAYED,)] * 5
+    assert desk.told == [(Reject.REPLAYED,)] * 5 + [(ANN, "Busy/InACall")]
     desk.receiver.offer(body(change(), tokens=[token()]))
     await desk.work()
     assert desk.told[-1] == (Reject.REPLAYED,)
@@ -167,14 +231,14 @@ async def test_a_sign_in_that_hangs_does_not_hold_up_who_is_known():
 
 async def test_what_nobody_thought_of_costs_one_body_and_one_line(monkeypatch):
     desk = Desk()
-    real = receiver.understand
+    real = receiver.sort_out
 
     def stumble(raw: bytes, *rest: object) -> object:
         if raw == b"odd":
             raise ZeroDivisionError
         return real(raw, *rest)
 
-    monkeypatch.setattr(receiver, "understand", stumble)
+    monkeypatch.setattr(receiver, "sort_out", stumble)
     lines = []
     monkeypatch.setattr(receiver._log, "exception", lambda *line, **_: lines.append(line))
     for raw in (b"odd", b"odd", body(change())):
@@ -184,11 +248,44 @@ async def test_what_nobody_thought_of_costs_one_body_and_one_line(monkeypatch):
     assert len(lines) == 1
 
 
-async def test_who_comes_when_too_many_wait_is_sent_away_by_number_and_by_size():
+async def test_what_nobody_thought_of_in_an_item_costs_that_item(monkeypatch):
     desk = Desk()
-    assert sum(desk.receiver.offer(b"x") for _ in range(3000)) == 2000
+    real = receiver.open_newest
+
+    def stumble(items, trust):
+        if items[0].resource_data.id == BEN:
+            raise ZeroDivisionError
+        return real(items, trust)
+
+    monkeypatch.setattr(receiver, "open_newest", stumble)
+    monkeypatch.setattr(receiver._log, "exception", lambda *_line, **_more: None)
+    desk.receiver.offer(body(change(BEN, seed=1), change(seed=2)))
     await desk.work()
-    large = b"x" * 4_000_000
-    assert sum(desk.receiver.offer(large) for _ in range(100)) == 16
+    assert sorted(desk.told) == [(ANN, "Busy/InACall"), (Reject.CONTENT,)]
+
+
+async def test_who_comes_when_too_many_wait_is_sent_away_by_number_and_by_size(monkeypatch):
+    desk = Desk()
+    monkeypatch.setattr(receiver, "_MOST_WAITING", 20)
+    bodies = [body(change(seed=number)) for number in range(30)]
+    assert [desk.receiver.offer(raw) for raw in bodies] == [True] * 20 + [False] * 10
     await desk.work()
-    assert desk.receiver.offer(large)
+    assert desk.receiver.offer(bodies[-1])
+    await desk.work()
+    monkeypatch.setattr(receiver, "_MOST_BYTES_WAITING", 20_000)
+    more = [body(change(seed=number)) for number in range(100, 130)]
+    taken = [desk.receiver.offer(raw) for raw in more]
+    assert 5 < taken.index(False) < 29
+    await desk.work()
+    assert desk.receiver.offer(more[-1])
+    assert desk.receiver.offer(b"x" * 19_000), "what does not wait takes no room"
+
+
+async def test_unproven_senders_take_room_too(monkeypatch):
+    desk = Desk()
+    monkeypatch.setattr(receiver, "_MOST_WAITING", 5)
+    mine = [body(change(seed=number), tokens=[token(kid=f"unknown-{number}")]) for number in range(9)]
+    assert [desk.receiver.offer(raw) for raw in mine] == [True] * 5 + [False] * 4
+    await desk.work()
+    assert desk.told == [(Reject.KEY,)] * 5
+    assert desk.receiver.offer(mine[-1])

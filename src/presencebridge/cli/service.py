@@ -29,6 +29,8 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     dry_run
         Decide and tell, and write nothing to either side.
     """
+    import uvloop
+
     from presencebridge import log
     from presencebridge.node import Node, OneFile
     from presencebridge.notify import Notifier
@@ -66,7 +68,8 @@ def run(*, config: Path, dry_run: bool = False) -> None:
             loop.add_signal_handler(number, end)
         await node.run(stop, listening)
 
-    asyncio.run(serve())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
 
 
 def keep_memory_private() -> None:

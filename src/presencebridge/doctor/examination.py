@@ -97,7 +97,7 @@ def _targets(site: Site) -> list[Target]:
 
 async def _microsoft(site: Site, stack: contextlib.AsyncExitStack) -> list[Probe]:
     config = site.config
-    http = await stack.enter_async_context(site.outside.http(config.graph_url, config.teams.ca_file))
+    http = await stack.enter_async_context(site.outside.probe_http(config.graph_url, config.teams.ca_file))
     probes = [
         Probe(
             "app token",
@@ -135,7 +135,7 @@ async def _microsoft(site: Site, stack: contextlib.AsyncExitStack) -> list[Probe
 
 async def _v20(site: Site, stack: contextlib.AsyncExitStack) -> list[Probe]:
     pbx = site.config.pbx
-    http = await stack.enter_async_context(site.outside.http(pbx.url, pbx.ca_file))
+    http = await stack.enter_async_context(site.outside.probe_http(pbx.url, pbx.ca_file))
     token, users = ("3CX token",), ("3CX users",)
     by_mail = site.config.people.match == "email"
     probes = [
@@ -156,7 +156,7 @@ async def _v20(site: Site, stack: contextlib.AsyncExitStack) -> list[Probe]:
         Probe("3CX own sync", partial(phones.own_sync, site), token),
     ]
     if pbx.bridge is not None:
-        other = await stack.enter_async_context(site.outside.http(pbx.bridge.url, pbx.bridge.ca_file))
+        other = await stack.enter_async_context(site.outside.probe_http(pbx.bridge.url, pbx.bridge.ca_file))
         look = partial(phones.bridge_of_v20, site, pbx.bridge, other)
         probes.append(Probe("bridge for statuses", look, ("bridge answer",)))
     return [*probes, Probe("write test", partial(phones.write_test, site), ("3CX statuses",))]
@@ -164,7 +164,7 @@ async def _v20(site: Site, stack: contextlib.AsyncExitStack) -> list[Probe]:
 
 async def _old_bridge(site: Site, stack: contextlib.AsyncExitStack) -> list[Probe]:
     pbx = site.config.pbx
-    http = await stack.enter_async_context(site.outside.http(pbx.url, pbx.ca_file))
+    http = await stack.enter_async_context(site.outside.probe_http(pbx.url, pbx.ca_file))
     return [
         Probe("3cx-web-API", partial(phones.bridge, site, http), ("3CX answer",)),
         Probe("3CX extensions", partial(phones.bridge_extensions, site), ("3cx-web-API",)),

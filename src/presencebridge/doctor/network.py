@@ -127,7 +127,7 @@ async def answer(site: Site, target: Target) -> Verdict:
     try:
         async with (
             asyncio.timeout(_PATIENCE_S),
-            site.outside.http(target.url, target.ca_file) as http,
+            site.outside.probe_http(target.url, target.ca_file) as http,
             http.stream("GET", target.path) as got,
         ):
             date, status = got.headers.get("date", ""), got.status_code

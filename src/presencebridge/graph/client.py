@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+from collections.abc import Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 import httpx2
@@ -10,6 +11,7 @@ import msgspec
 from presencebridge.bounded import read_bounded
 from presencebridge.errors import Refused, TryAgain
 from presencebridge.graph import calls
+from presencebridge.quick_http import Http
 from presencebridge.unreachable import WAS_CUT, unreachable
 
 T = TypeVar("T")
@@ -110,7 +112,7 @@ class Budget:
 class GraphClient:
     """Calls Graph in the name of whoever the tokens are of. Raises `LinkError` and nothing else."""
 
-    def __init__(self, http: httpx2.AsyncClient, tokens: Tokens, budget: Budget | None = None) -> None:
+    def __init__(self, http: Http, tokens: Tokens, budget: Budget | None = None) -> None:
         self._http = http
         self._tokens = tokens
         self._gates = (budget or Budget()).gates
@@ -135,7 +137,7 @@ class GraphClient:
             raise
 
     async def _once(self, call: calls.Call[T], token: str) -> T:
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
         content = None
         if call.body is not None:
             headers["Content-Type"] = "application/json"
@@ -154,7 +156,7 @@ class GraphClient:
 
     async def _send(
         self, call: calls.Call[Any], headers: dict[str, str], content: bytes | None
-    ) -> tuple[int, httpx2.Headers, bytes]:
+    ) -> tuple[int, Mapping[str, str], bytes]:
         async with self._http.stream(call.method, call.path, headers=headers, content=content) as response:
             body = await read_bounded(response, _LONGEST_ANSWER, "Graph's answer")
             return response.status_code, response.headers, body

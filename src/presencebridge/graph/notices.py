@@ -9,7 +9,7 @@ import base64
 import binascii
 import hashlib
 import hmac
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final
@@ -101,15 +101,25 @@ class Seen:
 
 
 @dataclass
-class Understood:
-    """What one notification came to."""
+class Letter:
+    """A notification as far as it can be understood without a key, and at next to no cost."""
 
-    seen: list[Seen] = field(default_factory=list)
+    items: list[wire.Notice] = field(default_factory=list)
+    """Those that know our secret. Whether the sender is who it should be is not known yet."""
+    tokens: tuple[str, ...] = ()
     lifecycle: list[tuple[str, str]] = field(default_factory=list)
     """Subscription and lifecycle event."""
     rejects: list[Reject] = field(default_factory=list)
-    tokens: dict[str, float] = field(default_factory=dict)
-    """Tokens that were verified, and when they end."""
+
+
+@dataclass
+class Opened:
+    """What came of the items about one person."""
+
+    seen: Seen | None = None
+    rejects: list[Reject] = field(default_factory=list)
+    superseded: int = 0
+    """Items that were not opened, since a newer one was there already."""
 
 
 _decode = msgspec.json.Decoder(wire.Notices).decode
@@ -118,45 +128,27 @@ _NO_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """All that msgspec raises on a stranger's bytes."""
 
 
-def understand(body: bytes, trust: Trust, now: float) -> Understood:
-    """Everything in the body that can be believed, and why the rest can't."""
-    understood = Understood()
+def sort_out(body: bytes, trust: Trust) -> Letter:
+    """What the body holds that knows our secret, and why the rest is left."""
+    letter = Letter()
     try:
         notices = _decode(body)
     except _NO_JSON:
         notices = None
     if notices is None or len(notices.value) > _MOST_ITEMS:
-        understood.rejects.append(Reject.SHAPE)
-        return understood
-
-    ours = []
+        letter.rejects.append(Reject.SHAPE)
+        return letter
+    letter.tokens = notices.validation_tokens or ()
     for notice in notices.value:
         why = _not_ours(notice, trust)
         if why:
-            understood.rejects.append(why)
+            letter.rejects.append(why)
         elif notice.lifecycle_event:
             # Lifecycle notifications carry no token; all they make us do is look.
-            understood.lifecycle.append((notice.subscription_id, notice.lifecycle_event))
+            letter.lifecycle.append((notice.subscription_id, notice.lifecycle_event))
         else:
-            ours.append(notice)
-    if not ours:
-        return understood
-
-    try:
-        understood.tokens = _check_tokens(notices.validation_tokens or (), trust, now)
-    except Rejected as rejected:
-        understood.rejects += [rejected.why] * len(ours)
-        return understood
-    taken: set[str] = set()
-    for notice in ours:
-        try:
-            seen = _open(notice, trust, taken)
-        except Rejected as rejected:
-            understood.rejects.append(rejected.why)
-        else:
-            taken.add(seen.signature)
-            understood.seen.append(seen)
-    return understood
+            letter.items.append(notice)
+    return letter
 
 
 def _not_ours(notice: wire.Notice, trust: Trust) -> Reject | None:
@@ -173,7 +165,12 @@ def _not_ours(notice: wire.Notice, trust: Trust) -> Reject | None:
 # The sender ---------------------------------------------------------------------------------------
 
 
-def _check_tokens(tokens: tuple[str, ...], trust: Trust, now: float) -> dict[str, float]:
+def are_known(tokens: tuple[str, ...], trust: Trust, now: float) -> bool:
+    """Whether every token was verified before, and has not ended."""
+    return bool(tokens) and all(trust.good_tokens.get(token, now) > now for token in tokens)
+
+
+def check_tokens(tokens: tuple[str, ...], trust: Trust, now: float) -> dict[str, float]:
     """Every token has to hold. Raises `Rejected`. Returns when each of them ends."""
     if not tokens:
         raise Rejected(Reject.UNSIGNED)
@@ -243,15 +240,47 @@ def _check_claims(claims: Mapping[str, Any], trust: Trust, now: float) -> float:
 # The content --------------------------------------------------------------------------------------
 
 
-def _open(notice: wire.Notice, trust: Trust, taken: Container[str]) -> Seen:
+def not_worth_opening(notice: wire.Notice, trust: Trust) -> Reject | None:
+    """What is known of an item before any decryption is paid for."""
+    content = notice.encrypted_content
+    if content is None:
+        return Reject.NOT_ENCRYPTED
+    if content.data_signature in trust.seen:
+        return Reject.REPLAYED
+    named = named_in_clear(notice)
+    if named and named not in trust.people:
+        return Reject.PERSON
+    return None
+
+
+def named_in_clear(notice: wire.Notice) -> str:
+    """Whom an item says that it is about; empty where it does not. To be believed once it is opened."""
+    return notice.resource_data.id.casefold() if notice.resource_data else ""
+
+
+def open_newest(notices: Sequence[wire.Notice], trust: Trust) -> Opened:
+    """Of several items about a person, in the order they came, the newest that can be believed.
+
+    What is older than that says nothing new, and its decryption is left out. A forged item hides nobody's: it
+    can't be opened, and the one before it is taken.
+    """
+    opened = Opened()
+    for number in range(len(notices) - 1, -1, -1):
+        try:
+            opened.seen = open_item(notices[number], trust)
+        except Rejected as rejected:
+            opened.rejects.append(rejected.why)
+        else:
+            opened.superseded = number
+            break
+    return opened
+
+
+def open_item(notice: wire.Notice, trust: Trust) -> Seen:
+    """Decrypt an item. Raises `Rejected`."""
     content = notice.encrypted_content
     if content is None:
         raise Rejected(Reject.NOT_ENCRYPTED)
-    if content.data_signature in trust.seen or content.data_signature in taken:
-        raise Rejected(Reject.REPLAYED)
-    named = notice.resource_data.id.casefold() if notice.resource_data else ""
-    if named and named not in trust.people:
-        raise Rejected(Reject.PERSON)  # known before any decryption is paid for
     key = trust.private_keys.get(content.encryption_certificate_id)
     if key is None:
         raise Rejected(Reject.CERTIFICATE)
@@ -259,9 +288,10 @@ def _open(notice: wire.Notice, trust: Trust, taken: Container[str]) -> Seen:
         body = _decode_presence(decrypt(content, key))
     except _NO_JSON:
         raise Rejected(Reject.CONTENT) from None
-    if named and named != body.id.casefold():
+    named, user = named_in_clear(notice), body.id.casefold()
+    if named and named != user:
         raise Rejected(Reject.CONTENT)
-    if body.id.casefold() not in trust.people:
+    if user not in trust.people:
         raise Rejected(Reject.PERSON)
     return Seen(body.id, Presence(body.availability, body.activity), content.data_signature)
 

@@ -8,6 +8,7 @@ import jwt
 import msgspec
 
 from presencebridge.errors import Malformed, TryAgain
+from presencebridge.quick_http import Http
 
 _TIMEOUT_S: Final = 10.0
 """For all documents together."""
@@ -27,7 +28,7 @@ _DOCUMENTS: Final = (
 class SigningKeys:
     """Keys by key id, of both token versions."""
 
-    def __init__(self, http: httpx2.AsyncClient, login_url: str) -> None:
+    def __init__(self, http: Http, login_url: str) -> None:
         self._http = http
         self._login_url = login_url
         self._keys: dict[str, Any] = {}
@@ -91,7 +92,8 @@ class SigningKeys:
         text = bytearray()
         try:
             async with self._http.stream("GET", address) as response:
-                response.raise_for_status()
+                if response.status_code != 200:
+                    raise TryAgain(f"the sign-in's public keys can't be read: {response.status_code}")
                 async for chunk in response.aiter_bytes():
                     text += chunk
                     if len(text) > _LONGEST_ANSWER:

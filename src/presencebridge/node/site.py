@@ -10,7 +10,6 @@ from collections.abc import Callable
 from enum import Enum, auto
 from typing import Final
 
-import httpx2
 import structlog
 
 from presencebridge import words
@@ -30,6 +29,7 @@ from presencebridge.graph.teams import GraphTeams
 from presencebridge.graph.watcher import Watcher
 from presencebridge.metrics import Metrics
 from presencebridge.notify import Standing
+from presencebridge.quick_http import Http
 from presencebridge.runtime import health
 from presencebridge.runtime.calls_reader import CallsReader
 from presencebridge.runtime.day import Day
@@ -283,7 +283,7 @@ class Site:
             await asyncio.sleep(_OWN_SYNC_EVERY_S)
 
     async def _connect_webhook(
-        self, stack: contextlib.AsyncExitStack, graph_http: httpx2.AsyncClient
+        self, stack: contextlib.AsyncExitStack, graph_http: Http
     ) -> NoticeReceiver | None:
         """The way of notifications: whoever listens -> receiver -> hub, and a watcher for each account."""
         config, hook = self._config, self._config.teams.webhook
@@ -316,6 +316,7 @@ class Site:
         receiver.on_presence = self._notified
         receiver.on_lifecycle = self._lifecycle
         receiver.on_reject = self._rejected
+        receiver.on_superseded = self.metrics.notifications.labels("superseded").inc
         return receiver
 
     def _stop_taking(self) -> None:

@@ -8,6 +8,7 @@ from presencebridge.bounded import read_bounded
 from presencebridge.errors import TryAgain
 from presencebridge.pbx import status_web_api
 from presencebridge.pbx.answers import StatusChange
+from presencebridge.quick_http import Http
 from presencebridge.unreachable import unreachable
 
 _LONGEST_ANSWER = 100_000
@@ -16,7 +17,7 @@ _LONGEST_ANSWER = 100_000
 class StatusWebApiClient:
     """Sets statuses, one extension at a time."""
 
-    def __init__(self, http: httpx2.AsyncClient, key: str, timeout_s: float) -> None:
+    def __init__(self, http: Http, key: str, timeout_s: float) -> None:
         self._http = http
         self._headers = {"X-API-Key": key} if key else {}
         self._timeout_s = timeout_s

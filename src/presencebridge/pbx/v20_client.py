@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import urlencode
 
 import httpx2
+import msgspec
 
 from presencebridge.bounded import read_bounded
 from presencebridge.errors import Gone, Malformed, Refused, TryAgain
 from presencebridge.pbx import v20
 from presencebridge.pbx.answers import Licence, PbxUser
+from presencebridge.quick_http import Http
 from presencebridge.unreachable import WAS_CUT, unreachable
 
 _RENEW_AT: Final = 0.8
@@ -28,7 +31,7 @@ class V20Client:
 
     def __init__(
         self,
-        http: httpx2.AsyncClient,
+        http: Http,
         client_id: str,
         key: Callable[[], str],
         timeout_s: float,
@@ -130,8 +133,15 @@ class V20Client:
 
     async def _send(self, method: str, path: str, token: str, body: Any) -> bytes:
         what = path.partition("?")[0]
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        content: dict[str, Any] = {} if body is None else ({"json": body} if token else {"data": body})
+        headers = {"Accept": "application/json"}
+        content = None
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        if body is not None and token:
+            headers["Content-Type"], content = "application/json", msgspec.json.encode(body)
+        elif body is not None:
+            headers["Content-Type"] = "application/x-www-form-urlencoded"
+            content = urlencode(body).encode()
         try:
             async with asyncio.timeout(self._timeout_s):
                 try:
@@ -147,8 +157,8 @@ class V20Client:
         return answer
 
     async def _once(
-        self, method: str, path: str, headers: dict[str, str], content: dict[str, Any]
+        self, method: str, path: str, headers: dict[str, str], content: bytes | None
     ) -> tuple[int, bytes]:
-        async with self._http.stream(method, path, headers=headers, **content) as response:
+        async with self._http.stream(method, path, headers=headers, content=content) as response:
             what = f"3CX's answer to {path.partition('?')[0]}"
             return response.status_code, await read_bounded(response, _LONGEST_ANSWER, what)

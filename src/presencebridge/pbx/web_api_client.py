@@ -11,6 +11,7 @@ from presencebridge.bounded import read_bounded
 from presencebridge.errors import Malformed, TryAgain
 from presencebridge.pbx import web_api
 from presencebridge.pbx.answers import Legs, StatusChange
+from presencebridge.quick_http import Http
 from presencebridge.unreachable import unreachable
 
 _PATIENCE_S: Final = 0.5
@@ -29,7 +30,7 @@ class WebApiClient:
     waits outside of the lane from then on, until it is answered again.
     """
 
-    def __init__(self, http: httpx2.AsyncClient, timeout_s: float, section: str = "[pbx]") -> None:
+    def __init__(self, http: Http, timeout_s: float, section: str = "[pbx]") -> None:
         self._http = http
         self._timeout_s = timeout_s
         self._section = section

@@ -1,9 +1,9 @@
 """One mailbox for each person: event -> step -> saved -> commands.
 
-A person's events are worked through one after another; different people side by side. A worker comes with
-the first event and goes when its mailbox is empty. The core never has more than one write under way for each
-side of a person, so a slow write holds up nobody, and what is wanted meanwhile is decided when it is done:
-writes are coalesced to the newest wish.
+A person's events are worked through one after another; different people side by side. A mailbox comes with
+the first event and goes when it is empty; a task of its own is only worth it where something is to be saved.
+The core never has more than one write under way for each side of a person, so a slow write holds up nobody,
+and what is wanted meanwhile is decided when it is done: writes are coalesced to the newest wish.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Coroutine
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from msgspec.structs import replace
@@ -65,6 +65,20 @@ Mailbox = collections.deque[tuple[AnyEvent, float]]
 """A person's events, each with the time at which it came."""
 
 
+class _Decided(NamedTuple):
+    """A step of the core, before it is saved and carried out."""
+
+    member: Member
+    event: AnyEvent
+    seen_at: float
+    now: float
+    decided_at: float
+    begun: float
+    """By `perf_counter`, to tell how long it took."""
+    new: State
+    commands: tuple[AnyCommand, ...]
+
+
 class Hub:
     """Everybody's state, and the only thing that changes it."""
 
@@ -95,6 +109,7 @@ class Hub:
         """Who waits for the disk, and since when it has said nothing."""
         self._mailboxes: dict[str, Mailbox] = {}
         self._workers: dict[str, asyncio.Task[None]] = {}
+        """Those who wait for the disk."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._leaving: dict[str, asyncio.Event] = {}
         """Set when nothing is held any more for somebody who is to go."""
@@ -238,39 +253,56 @@ class Hub:
         mailbox = self._mailboxes.get(key)
         if mailbox is None:
             mailbox = self._mailboxes[key] = collections.deque()
-            work = self._work(self._people[key], mailbox)
-            self._workers[key] = self._tasks.create_task(work, name=f"mailbox {key}")
+            asyncio.get_running_loop().call_soon(self._work, self._people[key], mailbox)
         elif len(mailbox) >= _MOST_WAITING:
             oldest = next((waiting for waiting in mailbox if type(waiting[0]) is type(event)), None)
             if oldest is not None:
                 mailbox.remove(oldest)
         mailbox.append((event, self._clock.now()))
 
-    async def _work(self, member: Member, mailbox: Mailbox) -> None:
+    def _work(self, member: Member, mailbox: Mailbox) -> None:
+        """Work through a mailbox, until it is empty or something has to be saved first."""
+        key = member.key
         while mailbox:
-            await self._step(member, *mailbox.popleft())
-        # No await between "empty" and here: an event in between would be lost.
-        del self._mailboxes[member.key], self._workers[member.key]
+            if self._tasks is None or self._mailboxes.get(key) is not mailbox:
+                return  # the hub has ended, or the person has gone
+            event, seen_at = mailbox.popleft()
+            now, begun = self._clock.now(), time.perf_counter()
+            old = self._states[key]
+            new, commands = step(old, event, now, member.policy)
+            decided = _Decided(member, event, seen_at, now, self._clock.now(), begun, new, commands)
+            if new.durable() != old.durable():
+                work = self._save_first(decided, mailbox)
+                self._workers[key] = self._tasks.create_task(work, name=f"save {key}")
+                return
+            self._done(decided)
+        # Nothing happens between "empty" and here: an event in between would be lost.
+        self._mailboxes.pop(key, None)
 
-    async def _step(self, member: Member, event: AnyEvent, seen_at: float) -> None:
-        key, now, begun = member.key, self._clock.now(), time.perf_counter()
-        old = self._states[key]
-        new, commands = step(old, event, now, member.policy)
-        decided_at = self._clock.now()
-        if new.durable() != old.durable():
-            await self._save(key, new)
-        self._states[key] = new
+    async def _save_first(self, decided: _Decided, mailbox: Mailbox) -> None:
+        key = decided.member.key
+        await self._save(key, decided.new)
+        del self._workers[key]
+        self._done(decided)
+        self._work(decided.member, mailbox)
+
+    def _done(self, decided: _Decided) -> None:
+        """What was decided is so from here on, and is carried out."""
+        member, event, new = decided.member, decided.event, decided.new
+        key = member.key
+        old, self._states[key] = self._states[key], new
         if new.teams_write is not old.teams_write or new.status_write is not old.status_write:
-            self._hops.decided(key, old, new, event, Step(seen_at, decided_at, self._clock.now()))
-            self._plot(event, seen_at)
-        took = time.perf_counter() - begun
+            times = Step(decided.seen_at, decided.decided_at, self._clock.now())
+            self._hops.decided(key, old, new, event, times)
+            self._plot(event, decided.seen_at)
         self._events(type(event).__name__).inc()
-        if commands or _looks_different(old, new):
-            self.on_changed(key, new, now)
-            self._tell(member, Entry(now, key, event, commands), took)
-        for command in commands:
+        if decided.commands or _looks_different(old, new):
+            self.on_changed(key, new, decided.now)
+            took = time.perf_counter() - decided.begun
+            self._tell(member, Entry(decided.now, key, event, decided.commands), took)
+        for command in decided.commands:
             self._carry_out(member, command)
-        self._set_timer(member, new, now)
+        self._set_timer(member, new, decided.now)
         if key in self._leaving and _holds_nothing(new):
             self._leaving[key].set()
 

@@ -24,7 +24,7 @@ _MOST_IN_ONE_COMMIT: Final = 200
 _WAIT_FOR_LOCK_S: Final = 2.0
 """A service that is just ending may still hold the file."""
 
-_Job = tuple[str, bytes | None, "asyncio.Future[None]", asyncio.AbstractEventLoop]
+_Job = tuple[str, bytes | None, "asyncio.Future[None]"]
 
 
 class StoreError(OSError):
@@ -36,7 +36,9 @@ class SqliteStore:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "presencebridge.sqlite"
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._gathered: list[_Job] = []
+        """What is handed to the writer together, in the loop's next round."""
+        self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._encode = msgspec.json.Encoder().encode
         self._connection = self._open(folder)
@@ -92,6 +94,7 @@ class SqliteStore:
     def close(self) -> None:
         """Wait until everything is on the disk, and let the file go. It does no harm to do it twice."""
         if self._thread.is_alive():
+            self._hand_over()
             self._jobs.put(None)
             self._thread.join()
         self._connection.close()
@@ -120,26 +123,34 @@ class SqliteStore:
     async def _submit(self, key: str, blob: bytes | None) -> None:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
-        self._jobs.put((key, blob, done, loop))
+        if not self._gathered:
+            loop.call_soon(self._hand_over)
+        self._gathered.append((key, blob, done))
         await done
 
+    def _hand_over(self) -> None:
+        jobs, self._gathered = self._gathered, []
+        if jobs:
+            self._jobs.put(jobs)
+
     def _write(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            jobs = [job]
+        is_over = False
+        while not is_over and (jobs := self._jobs.get()) is not None:
             with contextlib.suppress(queue.Empty):
-                while len(jobs) < _MOST_IN_ONE_COMMIT and (more := self._jobs.get_nowait()) is not None:
-                    jobs.append(more)
-                if len(jobs) < _MOST_IN_ONE_COMMIT:
-                    self._jobs.put(None)  # the None just taken says that this is the last round
+                while len(jobs) < _MOST_IN_ONE_COMMIT:
+                    more = self._jobs.get_nowait()
+                    if more is None:
+                        is_over = True
+                        break
+                    jobs += more
             error = self._commit(jobs)
-            for _, _, done, loop in jobs:
-                loop.call_soon_threadsafe(_finish, done, error)
+            jobs[0][2].get_loop().call_soon_threadsafe(_finish, jobs, error)
 
     def _commit(self, jobs: list[_Job]) -> StoreError | None:
         connection = self._connection
         try:
             connection.execute("BEGIN")
-            for key, blob, _, _ in jobs:
+            for key, blob, _ in jobs:
                 if blob is None:
                     connection.execute("DELETE FROM person WHERE key = ?", (key,))
                 else:
@@ -156,10 +167,11 @@ class SqliteStore:
         return None
 
 
-def _finish(done: asyncio.Future[None], error: StoreError | None) -> None:
-    if done.done():
-        return
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)
+def _finish(jobs: list[_Job], error: StoreError | None) -> None:
+    for _, _, done in jobs:
+        if done.done():
+            continue
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
