@@ -82,6 +82,8 @@ class NoticeReceiver:
         self._now = now
         self._waiting: dict[str, list[wire.Notice]] = {}
         """Items to be opened, by person, in the order they came."""
+        self._signatures: set[str] = set()
+        """Those of the items that wait."""
         self._unproven: collections.deque[tuple[Letter, int]] = collections.deque()
         """Letters whose tokens are to be verified, with their length."""
         self._count_waiting = 0
@@ -154,15 +156,12 @@ class NoticeReceiver:
             if why:
                 self.on_reject(why)
                 continue
-            content = notice.encrypted_content
-            signature = content.data_signature if content else ""
-            mine = self._waiting.setdefault(named_in_clear(notice) or signature, [])
-            if any(
-                one.encrypted_content and one.encrypted_content.data_signature == signature for one in mine
-            ):
+            signature = _signature(notice)
+            if signature in self._signatures:
                 self.on_reject(Reject.REPLAYED)
                 continue
-            mine.append(notice)
+            self._signatures.add(signature)
+            self._waiting.setdefault(named_in_clear(notice) or signature, []).append(notice)
             self._waits(1, _size(notice))
         if self._waiting:
             self._has_items.set()
@@ -250,8 +249,8 @@ class NoticeReceiver:
                 taken[person] = self._waiting[person]
         for person, notices in taken.items():
             del self._waiting[person]
-            for notice in notices:
-                self._waits(-1, -_size(notice))
+            self._signatures.difference_update(map(_signature, notices))
+            self._waits(-len(notices), -sum(map(_size, notices)))
         self._at_work.update(taken)
         return taken
 
@@ -286,6 +285,10 @@ def _open_one(notices: list[wire.Notice], trust: Trust) -> Opened:
     except Exception:  # noqa: BLE001 - it is told
         _log.exception("items could not be understood", count=len(notices))
         return Opened(rejects=[Reject.CONTENT] * len(notices))
+
+
+def _signature(notice: wire.Notice) -> str:
+    return notice.encrypted_content.data_signature if notice.encrypted_content else ""
 
 
 def _size(notice: wire.Notice) -> int:
