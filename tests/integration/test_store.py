@@ -24,6 +24,7 @@ from presencebridge.core.model import (
     TeamsClaim,
     Write,
 )
+from presencebridge.errors import Misconfigured
 from presencebridge.store import sqlite
 from presencebridge.store.memory import MemoryStore
 from presencebridge.store.sqlite import SqliteStore, StoreError
@@ -206,12 +207,36 @@ async def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
     with contextlib.closing(sqlite3.connect(file_of(tmp_path))) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = file_of(tmp_path).read_bytes()
-    with pytest.raises(StoreError) as raised:
+    with pytest.raises(Misconfigured) as raised:
         SqliteStore(tmp_path)
     assert str(raised.value) == (
-        f"{file_of(tmp_path)} is of a newer version: install that, or move the file away"
+        f"[state] dir: {file_of(tmp_path)} is of a newer version\n"
+        "    cure: install that version, or move the file away: what was held is found again by looking"
     )
     assert file_of(tmp_path).read_bytes() == before
+
+
+async def test_an_older_file_is_brought_up_to_date_and_keeps_everybody(tmp_path, monkeypatch):
+    """Step by step; one that fails leaves what the steps before it made."""
+    with SqliteStore(tmp_path) as store:
+        await store.save("101", FULL)
+    now = len(sqlite._SCHEMA)
+    steps = (
+        *sqlite._SCHEMA,
+        "CREATE TABLE later (x INTEGER) STRICT",
+        "CREATE TABLE later (x INTEGER) STRICT",
+    )
+    monkeypatch.setattr(sqlite, "_SCHEMA", steps)
+    with pytest.raises(StoreError, match="already exists"):
+        SqliteStore(tmp_path)
+    with contextlib.closing(sqlite3.connect(file_of(tmp_path))) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (now + 1,)
+    monkeypatch.setattr(sqlite, "_SCHEMA", (*steps[:-1], "ALTER TABLE later ADD COLUMN y INTEGER"))
+    with SqliteStore(tmp_path) as store:
+        assert store.load() == {"101": FULL}
+    with contextlib.closing(sqlite3.connect(file_of(tmp_path))) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (now + 2,)
+        assert connection.execute("SELECT y FROM later").fetchall() == []
 
 
 @pytest.mark.parametrize("torn", [b"no database", b"SQLite format 3\x00" + b"\xff" * 5000])

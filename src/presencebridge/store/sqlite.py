@@ -15,6 +15,7 @@ from typing import Final, Self
 import msgspec
 
 from presencebridge.core.model import State
+from presencebridge.errors import Misconfigured, Problem
 
 _SCHEMA: Final = (
     # 1
@@ -61,7 +62,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             connection.close()
             raise self._unusable(error) from error
-        except StoreError:
+        except Misconfigured:
             connection.close()
             raise
         return connection
@@ -77,7 +78,9 @@ class SqliteStore:
     def _migrate(self, connection: sqlite3.Connection) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > len(_SCHEMA):
-            raise StoreError(f"{self._path} is of a newer version: install that, or move the file away")
+            # No trouble that passes by itself, so it ends the program as a wrong config does.
+            cure = "install that version, or move the file away: what was held is found again by looking"
+            raise Misconfigured([Problem("[state] dir", f"{self._path} is of a newer version", cure)])
         for number, change in enumerate(_SCHEMA[version:], version + 1):
             connection.execute("BEGIN")
             connection.execute(change)
