@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from machine_kit import PROJECT, make_root, skip_unless_possible
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(900)
 
 FILE = PROJECT / "packaging" / "container" / "Containerfile"
 WORDS = {
@@ -81,8 +80,8 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = place / "opt" / "presencebridge"
     work = place / "build"
     work.mkdir()
-    subprocess.run([sys.executable, "-m", "venv", place / "python"], check=True)  # the image's own Python
-    environment = {**os.environ, "PATH": f"{place}/python/bin:{os.environ['PATH']}"}
+    # The image's own Python is that of these tests, which has the locked build tools already.
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for word, rest in BUILD:
         if word == "COPY":
             *sources, target = rest.split()
@@ -123,7 +122,7 @@ def test_the_second_stages_commands_make_the_account_and_its_folder() -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"10001:\d+ 700", done.stdout.strip())
+    assert done.stdout.strip() == "10001:10001 700"
 
 
 def test_the_wheel_holds_all_that_is_no_python(tmp_path: Path) -> None:
