@@ -170,7 +170,7 @@ class ShownOffice:
     # What the page asks
 
     def keys(self) -> list[str]:
-        return [member.key for member in self.people]
+        return sorted((member.key for member in self.people), key=lambda key: (len(key), key))
 
     def view(self, key: str) -> views.PersonView | None:
         if key not in self.people:

@@ -26,12 +26,6 @@ class Text(Bilingual):
         "Alles wird auf beiden Seiten neu gelesen.",
     )
     FAILED = ("That did not work: {why}", "Das ging nicht: {why}")
-    OVERVIEW = ("Overview", "Übersicht")
-    NEEDS_TOKEN_TITLE = ("The operator's token is needed", "Das Operator-Token wird gebraucht")
-    NEEDS_TOKEN = (
-        "Load this page again: the browser asks for a name and a password. Any name will do; the password is the token, which stands in the file that token_file in [operator] names.",
-        "Diese Seite neu laden: Der Browser fragt nach Name und Passwort. Der Name ist beliebig; das Passwort ist das Token aus der Datei, die token_file in [operator] nennt.",
-    )
 
     # Links
 
@@ -101,7 +95,6 @@ class Text(Bilingual):
     SHOW_WAITING = ("waiting", "wartend")
     SHOW_PAUSED = ("paused", "pausiert")
     SHOW_EXCLUDED = ("excluded", "ausgenommen")
-    SHOW = ("Show", "Anzeigen")
     NOT_MATCHED = ("not matched", "nicht zugeordnet")
     UNKNOWN = ("unknown", "unbekannt")
     IN_STEP = ("in step", "im Einklang")
