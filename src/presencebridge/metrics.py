@@ -129,6 +129,16 @@ class Metrics:
             ["watcher"],
             registry=registry,
         )
+        self.config_refused = Gauge(
+            "presencebridge_config_refused",
+            "1 while the config file says something that can't be used, and what it said before goes on.",
+            registry=registry,
+        )
+        self.failures = Counter(
+            "presencebridge_site_failures",
+            "Times that the site ended by itself, and was begun anew.",
+            registry=registry,
+        )
         self.in_step = Gauge(
             "presencebridge_in_step",
             "1 while the site is in step, as /readyz has it; else 0.",

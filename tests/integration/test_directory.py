@@ -1,6 +1,7 @@
 """People who come and go by what both lists of users say, in virtual time."""
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 from typing import Self
 
@@ -18,6 +19,7 @@ from presencebridge.pbx.answers import PbxUser
 from presencebridge.runtime.directory import ListedPeople, MatchedPeople, Rules
 from presencebridge.runtime.links import Link, LinkState
 from presencebridge.runtime.matching import Named, Reason
+from presencebridge.runtime.people import People
 
 pytestmark = pytest.mark.looptime
 
@@ -342,12 +344,22 @@ async def test_somebody_whose_state_can_not_be_saved_goes_with_what_waits_for_th
         assert "done set id-carl Busy/InACall" in office.log
 
 
-async def test_whose_rules_change_begins_anew():
+async def test_whose_rules_change_is_served_by_them_in_place():
     lists = Lists("ann")
     async with Office(lists) as office:
         office.policies["101"] = replace(SEED, threecx_to_teams=False)
         await office.look()
         assert office.people["101"].policy == office.policies["101"]
+        assert office.joined == ["101"]
+
+
+async def test_who_is_to_be_left_alone_from_now_on_begins_anew():
+    lists = Lists("ann")
+    async with Office(lists) as office:
+        office.policies["101"] = replace(SEED, excluded=True)
+        await office.look()
+        await office.look()
+        assert office.people["101"].policy.excluded
         assert office.joined == ["101", "101"]
 
 
@@ -510,13 +522,20 @@ async def test_claims_are_kept_while_nobody_can_be_found():
 # By list ------------------------------------------------------------------------------------------
 
 
+def rules_of(people: People) -> Rules:
+    """What a config with these people says."""
+    named = [Named(one.key, one.teams, one.policy.excluded) for one in people]
+    return Rules(named, (), {one.key: one.policy for one in people}, SEED, EVERY_S)
+
+
 class Listed(Site):
     def __init__(self, lists: Lists, *keys: str) -> None:
         super().__init__(*keys, known=False)
         for member, name in zip(self.people, ("ann", "ben", "carl"), strict=False):
             member.teams = f"{name}@example.org"
         self.link = Link("graph", LoopClock().now)
-        self.directory = ListedPeople(self.people, lists, self.link, LoopClock(), EVERY_S)
+        self.rules = rules_of(self.people)
+        self.directory = ListedPeople(self.people, self.hub, lists, self.rules, self.link, LoopClock())
         self.changes: list[float] = []
         self.joined: list[str] = []
         self.directory.on_changed = lambda: self.changes.append(passed())
@@ -547,6 +566,27 @@ async def test_who_is_listed_is_found_by_name_and_looked_for_until_found():
         assert site.joined == ["101", "102"]
         await asyncio.sleep(3 * EVERY_S)
         assert len(site.changes) == 2
+
+
+async def test_who_is_taken_out_of_the_config_goes_and_gets_back_what_is_held():
+    async with Listed(Lists("ann", "ben"), "101", "102") as site:
+        before = site.people["101"]
+        for event in (
+            PresenceSeen(FREE, Source.READ, site.clock.now()),
+            StatusSeen("Available", site.clock.now()),
+            TALKING,
+        ):
+            site.hub.post("102", event)
+        await asyncio.sleep(1)
+        assert "done set id-ben Busy/InACall" in site.log
+        site.directory.change(dataclasses.replace(site.rules, named=site.rules.named[:1]))
+        await asyncio.sleep(30)
+        assert "102" not in site.people
+        assert site.log.count("done clear id-ben") == 1
+        assert site.people["101"] is before
+        site.directory.change(site.rules)
+        await asyncio.sleep(30)
+        assert site.people["102"].user == "id-ben"
 
 
 async def test_one_teams_user_belongs_to_one_extension_whatever_the_names():

@@ -13,7 +13,8 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from presencebridge.config import load, secret
+from presencebridge.cli.which import running
+from presencebridge.config import secret
 from presencebridge.errors import BridgeError
 
 _TIMEOUT_S = 10
@@ -24,19 +25,24 @@ _NOT_US = (
 )
 
 
-def status(*, config: Path, as_json: bool = False, probe: bool = False) -> int:
+def status(*, config: Path, site: str = "", as_json: bool = False, probe: bool = False) -> int:
     """How every link and everybody is. Exit status 0 if every link works and nobody is in trouble, else 1.
 
     Parameters
     ----------
     config
-        The config file of the running service.
+        The config file of the running service, or its folder of sites.
+    site
+        Which of the folder's sites.
     as_json
         Print what the service says as it is.
     probe
         Ask only whether the service makes progress, for health checks: exit status 0, or 1 if it does not.
     """
-    with _service(config) as service:
+    asked = running(config, site)
+    if asked.is_folder and not asked.site and not probe:
+        return _status_of_sites(config, as_json=as_json)
+    with _service(config, site) as service:
         if probe:
             return _probed(service)
         overview = _ask(service, "GET", "/api/people")
@@ -74,6 +80,20 @@ def status(*, config: Path, as_json: bool = False, probe: bool = False) -> int:
     return _exit_status(overview)
 
 
+def _status_of_sites(config: Path, *, as_json: bool) -> int:
+    with _service(config) as service:
+        found = _ask(service, "GET", "/api/sites")
+    sites = found["sites"]
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        if found["trouble"]:
+            print(f"node: {found['trouble']}")
+        rows = [(one["name"], "yes" if one["in_step"] else "no", one["text"]) for one in sites]
+        _print_table(("site", "in step", "how it stands"), rows)
+    return 0 if all(one["in_step"] for one in sites) and not found["trouble"] else 1
+
+
 def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -90,7 +110,12 @@ def _exit_status(overview: dict[str, Any]) -> int:
     return 0 if overview["ready"] and not in_trouble else 1
 
 
-def people(*, config: Path, as_json: Annotated[bool, Parameter(name="--json", negative="")] = False) -> int:
+def people(
+    *,
+    config: Path,
+    site: str = "",
+    as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> int:
     """Who was matched with whom, who was not and why, and who is double.
 
     Exit status 0 if both lists of users could be read the last time, else 1.
@@ -98,11 +123,13 @@ def people(*, config: Path, as_json: Annotated[bool, Parameter(name="--json", ne
     Parameters
     ----------
     config
-        The config file of the running service.
+        The config file of the running service, or its folder of sites.
+    site
+        Which of the folder's sites.
     as_json
         Print what the service says as it is.
     """
-    with _service(config) as service:
+    with _service(config, site) as service:
         found = _ask(service, "GET", "/api/matching")
     if as_json:
         print(json.dumps(found, indent=2))
@@ -128,7 +155,7 @@ def people(*, config: Path, as_json: Annotated[bool, Parameter(name="--json", ne
     return 1 if found["trouble"] else 0
 
 
-def why(person: str, *, config: Path) -> None:
+def why(person: str, *, config: Path, site: str = "") -> None:
     """Why somebody shows what they show: what was seen, which rule, what was done, what came back.
 
     Parameters
@@ -136,9 +163,11 @@ def why(person: str, *, config: Path) -> None:
     person
         Extension, Teams name or display name.
     config
-        The config file of the running service.
+        The config file of the running service, or its folder of sites.
+    site
+        Which of the folder's sites.
     """
-    with _service(config) as service:
+    with _service(config, site) as service:
         page = _ask(service, "GET", f"/api/people/{quote(person, safe='')}")
     seen = page["person"]
     print(f"{seen['name']} (extension {seen['extension']}, {seen['teams_name']}): {seen['condition']}")
@@ -157,7 +186,7 @@ def why(person: str, *, config: Path) -> None:
             print(f"          - {did}")
 
 
-def pause(person: str, *, config: Path, seconds: float | None = None) -> None:
+def pause(person: str, *, config: Path, site: str = "", seconds: float | None = None) -> None:
     """Leave somebody alone: nothing is written for them until `resume`.
 
     Parameters
@@ -165,26 +194,28 @@ def pause(person: str, *, config: Path, seconds: float | None = None) -> None:
     person
         Extension, Teams name or display name.
     config
-        The config file of the running service.
+        The config file of the running service, or its folder of sites.
+    site
+        Which of the folder's sites.
     seconds
         End the pause by itself after this time.
     """
-    with _service(config) as service:
+    with _service(config, site) as service:
         body = {} if seconds is None else {"seconds": seconds}
         _ask(service, "POST", f"/api/people/{quote(person, safe='')}/pause", body)
     print(f"{person} is paused" + (f" for {seconds:g} s" if seconds is not None else ""))
 
 
-def resume(person: str, *, config: Path) -> None:
+def resume(person: str, *, config: Path, site: str = "") -> None:
     """End a pause."""
-    with _service(config) as service:
+    with _service(config, site) as service:
         _ask(service, "POST", f"/api/people/{quote(person, safe='')}/resume", {})
     print(f"{person} is no longer paused")
 
 
-def watch(*, config: Path) -> None:
+def watch(*, config: Path, site: str = "") -> None:
     """Follow what is seen and decided, as it happens, until Ctrl-C."""
-    with _service(config) as service:
+    with _service(config, site) as service:
         try:
             with service.stream("GET", "/api/events", timeout=None) as answer:
                 if answer.status_code >= 400:
@@ -210,13 +241,14 @@ def _print_story(story: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _service(config: Path) -> Iterator[httpx2.Client]:
-    operator = load(config).operator
+def _service(config: Path, site: str = "") -> Iterator[httpx2.Client]:
+    asked = running(config, site)
+    operator = asked.operator
     host, _, port = operator.listen.rpartition(":")
     host = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}.get(host, host)  # noqa: S104 - where it listens everywhere
     token = secret("operator-token", operator.token_file)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    address = f"http://{host}:{port}"
+    address = f"http://{host}:{port}{asked.prefix}"
     with httpx2.Client(base_url=address, headers=headers, timeout=_TIMEOUT_S, trust_env=False) as client:
         yield client
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
-from presencebridge.config import load
+from presencebridge.cli.which import config_of
 from presencebridge.core.model import STATUSES
 from presencebridge.core.policy import canonical_status
 from presencebridge.errors import BridgeError, Misconfigured, Problem
@@ -70,5 +70,5 @@ async def _side(config: Path) -> "AsyncIterator[PbxSide]":
     from presencebridge.adapters import pbx_side
     from presencebridge.runtime.clock import SteadyClock
 
-    async with pbx_side(load(config).pbx, SteadyClock().now) as side:
+    async with pbx_side(config_of(config).pbx, SteadyClock().now) as side:
         yield side

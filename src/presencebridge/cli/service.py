@@ -12,7 +12,8 @@ from typing import Final
 
 import structlog
 
-from presencebridge.config import Config, advise, load
+from presencebridge.cli.which import config_of, folder_of
+from presencebridge.config import Config, advise, load, node_of, not_shared, site_files, site_of
 from presencebridge.errors import Misconfigured, Problem
 
 _PR_SET_DUMPABLE: Final = 4
@@ -25,23 +26,24 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     Parameters
     ----------
     config
-        The config file.
+        The config file of a site, or a folder with a file for each site.
     dry_run
         Decide and tell, and write nothing to either side.
     """
     import uvloop
 
     from presencebridge import log
-    from presencebridge.node import Node, OneFile
+    from presencebridge.node import Folder, Node, OneFile
     from presencebridge.notify import Notifier
     from presencebridge.threads import LooseThreads
 
     keep_memory_private()
     notifier = Notifier()
-    loaded = load(config)
+    is_folder = config.is_dir()
+    if not is_folder:
+        _advise(load(config))
     log.set_up()
-    _advise(loaded)
-    node = Node(OneFile(config), dry_run=dry_run)
+    node = Node(Folder(config) if is_folder else OneFile(config), dry_run=dry_run)
     if dry_run:
         structlog.contextvars.bind_contextvars(dry_run=True)
 
@@ -62,10 +64,16 @@ def run(*, config: Path, dry_run: bool = False) -> None:
             notifier.stopping()
             stop.set()
 
+        def again() -> None:
+            notifier.reloading()
+            node.reload()
+
+        node.on_reloaded = notifier.ready
         loop = asyncio.get_running_loop()
         loop.set_default_executor(LooseThreads())
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end)
+        loop.add_signal_handler(signal.SIGHUP, again)
         await node.run(stop, listening)
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -84,10 +92,32 @@ def keep_memory_private() -> None:
 
 
 def check(*, config: Path) -> int:
-    """Check the config file: every problem with its cure. Exit status 2 if there are any."""
+    """Check the config, or each of a folder: every problem with its cure. Exit status 2 if there are any."""
+    folder = folder_of(config)
+    if folder is None:
+        _check(config, load(config))
+        return 0
+    node = node_of(folder)
+    loaded = not_shared({name: site_of(file, node) for name, file in site_files(folder).items()})
+    wrong = 0
+    for name, site in loaded.items():
+        file = folder / f"{name}.toml"
+        try:
+            if isinstance(site, Misconfigured):
+                raise site
+            _check(file, site.config)
+        except Misconfigured as error:
+            wrong += 1
+            for problem in error.problems:
+                print(f"{file}: {problem}", file=sys.stderr)
+    if not loaded:
+        print(f"advice: {folder} holds no site: each is a file such as berlin.toml", file=sys.stderr)
+    return 2 if wrong else 0
+
+
+def _check(config: Path, loaded: Config) -> None:
     from presencebridge.adapters import app_tokens
 
-    loaded = load(config)
     app_tokens(loaded)  # a certificate that can't be used is a problem of the config
     _advise(loaded)
     count = len(loaded.person)
@@ -95,22 +125,23 @@ def check(*, config: Path) -> int:
     if loaded.people.match == "email":
         people = f"people by mail address, {count} by hand"
     print(f"{config}: fine ({people}, preset {loaded.policy.preset})")
-    return 0
 
 
-def login(*, config: Path, watcher: str = "default") -> None:
+def login(*, config: Path, site: str = "", watcher: str = "default") -> None:
     """Sign in the account that owns presence subscriptions, with a code in a browser.
 
     Parameters
     ----------
     config
-        The config file.
+        The config file, or the folder of sites.
+    site
+        Which of the folder's sites.
     watcher
         Which of the accounts named in [teams.webhook] watchers.
     """
     from presencebridge.adapters import watcher_tokens
 
-    loaded = load(config)
+    loaded = config_of(config, site)
     if loaded.teams.delivery == "poll":
         print('note: delivery is "poll", so nobody needs to be signed in', flush=True)
     known = loaded.teams.webhook.watchers if loaded.teams.webhook else ("default",)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from presencebridge.config import Config, load
+from presencebridge.cli.which import config_of
+from presencebridge.config import Config
 from presencebridge.core.model import Presence
 from presencebridge.errors import BridgeError, Conflict, Misconfigured, Problem
 
@@ -45,7 +46,7 @@ async def get(person: str, *, config: Path) -> None:
     config
         The config file.
     """
-    loaded = load(config)
+    loaded = config_of(config)
     async with _as_app(loaded) as graph:
         found = await graph.presences([await _user(loaded, graph, person)])
     if not found:
@@ -77,7 +78,7 @@ async def set_(
     preferred
         Set the preferred presence instead: it overrides what the person chose in Teams.
     """
-    loaded, seconds = load(config), _seconds(duration)
+    loaded, seconds = config_of(config), _seconds(duration)
     if not preferred and not 300 <= seconds <= 14400:
         raise Misconfigured([Problem("--for", f"{duration} is out of range", "Graph takes 5m to 4h")])
     pair = (_PREFERRED if preferred else _SESSION)[presence]
@@ -103,7 +104,7 @@ async def clear(person: str, *, config: Path, preferred: bool = False) -> None:
     preferred
         Clear the preferred presence instead.
     """
-    loaded = load(config)
+    loaded = config_of(config)
     async with _as_app(loaded) as graph:
         user = await _user(loaded, graph, person)
         await (graph.clear_preferred(user) if preferred else graph.clear_presence(user))
@@ -115,7 +116,7 @@ async def list_(*, config: Path, watcher: str = "default") -> None:
     """The account's subscriptions for this app."""
     from presencebridge.graph.watcher import list_all
 
-    async with _as_watcher(load(config), watcher) as graph:
+    async with _as_watcher(config_of(config), watcher) as graph:
         found = await list_all(graph)
     for one in found:
         people = one.resource.count("'") // 2 or 1
@@ -131,7 +132,7 @@ async def create(*, config: Path, watcher: str = "default") -> None:
     from presencebridge.node.site import WatcherSite, new_watcher
     from presencebridge.runtime.clock import SteadyClock
 
-    loaded = load(config)
+    loaded = config_of(config)
     hook = loaded.teams.webhook
     if hook is None:
         cure = "add [teams.webhook] with public_url: it is where Graph sends notifications"
@@ -171,7 +172,7 @@ async def renew(
     from presencebridge.runtime.clock import SteadyClock
 
     end = end_of_life(SteadyClock().now())
-    async with _as_watcher(load(config), watcher) as graph:
+    async with _as_watcher(config_of(config), watcher) as graph:
         for one in await _named(graph, subscription):
             if reauthorize:
                 await graph.run(calls.reauthorize_subscription(one))
@@ -197,7 +198,7 @@ async def delete(subscription: str | None = None, *, config: Path, watcher: str 
     """
     from presencebridge.graph import calls
 
-    async with _as_watcher(load(config), watcher) as graph:
+    async with _as_watcher(config_of(config), watcher) as graph:
         for one in await _named(graph, subscription):
             await graph.run(calls.delete_subscription(one))
             print(f"{one}: deleted")

@@ -3,7 +3,16 @@
 from presencebridge.config.addresses import is_loopback, parse_listen
 from presencebridge.config.advice import advise
 from presencebridge.config.checks import check
-from presencebridge.config.node_file import NodeConfig, NodeWebhook
+from presencebridge.config.folder import (
+    NODE_FILE,
+    Loaded,
+    load_site,
+    node_of,
+    not_shared,
+    site_files,
+    site_of,
+)
+from presencebridge.config.node_file import Access, NodeConfig, NodeOperator, NodeWebhook
 from presencebridge.config.policy_section import PolicySection
 from presencebridge.config.reading import load
 from presencebridge.config.secret_sources import secret
@@ -22,8 +31,12 @@ from presencebridge.config.sections import (
 
 __all__ = [
     "CLOUDS",
+    "NODE_FILE",
+    "Access",
     "Config",
+    "Loaded",
     "NodeConfig",
+    "NodeOperator",
     "NodeWebhook",
     "Operator",
     "Pbx",
@@ -38,6 +51,11 @@ __all__ = [
     "check",
     "is_loopback",
     "load",
+    "load_site",
+    "node_of",
+    "not_shared",
     "parse_listen",
     "secret",
+    "site_files",
+    "site_of",
 ]

@@ -16,6 +16,7 @@ import msgspec
 
 from presencebridge.config.addresses import is_loopback, parse_listen
 from presencebridge.config.draft import Unread
+from presencebridge.config.node_file import NodeConfig
 from presencebridge.config.policy_section import PolicySection, session_pair
 from presencebridge.config.secret_sources import secret
 from presencebridge.config.sections import (
@@ -37,6 +38,11 @@ _EXTENSION: Final = re.compile(r"[0-9]{1,12}")
 _HOST: Final = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*")
 _LONGEST_DAY_H: Final = 24
 _LEAST_TOKEN: Final = 16
+_HOW_TO_MAKE: Final = (
+    f"write {_LEAST_TOKEN} or more letters and digits into it, mode 0600: openssl rand -hex 32"
+)
+
+_UNFIT: Final = "the token is too short, or holds other characters"
 _WATCHER: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _MOST_WATCHED: Final = 650
 """People one account can watch: https://learn.microsoft.com/graph/changenotifications-for-presence"""
@@ -48,6 +54,20 @@ _T = TypeVar("_T")
 def check(config: Config) -> list[Problem]:
     """Every problem with its cure; an empty list means that the service can start."""
     return list(chain.from_iterable(_as_far_as_read(one) for one in _as_far_as_read(_matters(config))))
+
+
+def check_node(node: NodeConfig) -> list[Problem]:
+    """The same for `node.toml`."""
+    return list(chain.from_iterable(_as_far_as_read(one) for one in _as_far_as_read(_node_matters(node))))
+
+
+def _node_matters(node: NodeConfig) -> Iterator[Problems]:
+    yield _listen("[operator] listen", node.operator.listen)
+    yield _operator_token(node.operator)
+    yield _operator_hosts(node.operator)
+    yield _listen("[webhook] listen", node.webhook.listen)
+    yield _two_ports(node.operator.listen, node.webhook.listen)
+    yield _accesses(node)
 
 
 def _as_far_as_read(found: Iterator[_T]) -> Iterator[_T]:
@@ -345,16 +365,39 @@ def _operator_day(config: Config) -> Problems:
 
 
 def _operator_token(operator: Operator) -> Problems:
-    cure = f"write {_LEAST_TOKEN} or more letters and digits into it, mode 0600: openssl rand -hex 32"
     try:
         token = secret("operator-token", operator.token_file)
     except (OSError, ValueError) as error:
-        yield Problem("[operator] token_file", f"can't be read: {error}", cure)
+        yield Problem("[operator] token_file", f"can't be read: {error}", _HOW_TO_MAKE)
         return
     if token is None:
         yield from _nobody_else_reaches(operator.listen)
-    elif len(token) < _LEAST_TOKEN or not (token.isascii() and token.isprintable()) or " " in token:
-        yield Problem("[operator] token_file", "the token is too short, or holds other characters", cure)
+    elif not _is_token(token):
+        yield Problem("[operator] token_file", _UNFIT, _HOW_TO_MAKE)
+
+
+def _accesses(node: NodeConfig) -> Problems:
+    taken = {secret("operator-token", node.operator.token_file)}
+    if node.access and taken == {None}:
+        what = "limits some operators, and everybody without a token may see and do everything"
+        yield Problem("[operator] token_file", what, "name a token_file for those who may")
+    for number, access in enumerate(node.access, 1):
+        where = f"[[operator.access]] {number}"
+        try:
+            token = secret("", access.token_file)
+        except (OSError, ValueError) as error:
+            yield Problem(f"{where} token_file", f"can't be read: {error}", _HOW_TO_MAKE)
+            continue
+        if token is None or not _is_token(token):
+            yield Problem(f"{where} token_file", _UNFIT, _HOW_TO_MAKE)
+        elif token in taken:
+            cure = "each needs a token of its own, or nobody could tell them apart"
+            yield Problem(f"{where} token_file", "holds a token that is used already", cure)
+        taken.add(token)
+
+
+def _is_token(text: str) -> bool:
+    return len(text) >= _LEAST_TOKEN and text.isascii() and text.isprintable() and " " not in text
 
 
 def _nobody_else_reaches(listen: str) -> Problems:
@@ -382,8 +425,12 @@ def _webhook_listen(teams: Teams) -> Problems:
 
 def _own_port(config: Config) -> Problems:
     hook, listen = config.teams.webhook, config.operator.listen
-    used = config.teams.delivery == "webhook" and hook is not None and hook.listen == listen
-    if used and not listen.endswith(":0"):
+    if config.teams.delivery == "webhook" and hook is not None:
+        yield from _two_ports(listen, hook.listen)
+
+
+def _two_ports(listen: str, hook: str) -> Problems:
+    if listen == hook and not listen.endswith(":0"):
         cure = "strangers reach the webhook listener, so the operator's needs a port of its own"
         yield Problem("[operator] listen", "is the webhook's address too", cure)
 

@@ -1,8 +1,23 @@
 """What `node.toml` may say: what the sites of a folder have in common."""
 
+from pathlib import Path
+
 import msgspec
 
 from presencebridge.config.sections import Operator, StateSection
+
+
+class Access(msgspec.Struct, frozen=True, kw_only=True):
+    """Operators who may see and do what concerns some of the sites only."""
+
+    token_file: Path
+    sites: tuple[str, ...]
+    """By name: the name of the site's file without .toml."""
+
+
+class NodeOperator(Operator, frozen=True, kw_only=True):
+    access: tuple[Access, ...] = ()
+    """Beside `token_file`, whose holders may see and do everything."""
 
 
 class NodeWebhook(msgspec.Struct, frozen=True, kw_only=True):
@@ -13,7 +28,11 @@ class NodeWebhook(msgspec.Struct, frozen=True, kw_only=True):
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """A process and its listeners."""
 
-    operator: Operator = Operator()
+    operator: Operator | NodeOperator = NodeOperator()
     webhook: NodeWebhook = NodeWebhook()
     state: StateSection = StateSection()
     """Each site has a folder of its own in it, by its name."""
+
+    @property
+    def access(self) -> tuple[Access, ...]:
+        return self.operator.access if isinstance(self.operator, NodeOperator) else ()

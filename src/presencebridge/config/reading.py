@@ -4,15 +4,17 @@ import datetime as dt
 import tomllib
 import types
 import typing
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import msgspec
 
-from presencebridge.config.checks import check
+from presencebridge.config.checks import check, check_node
 from presencebridge.config.draft import Draft
 from presencebridge.config.lines import Lines
+from presencebridge.config.node_file import NodeConfig, NodeOperator, NodeWebhook
 from presencebridge.config.policy_section import PolicySection
 from presencebridge.config.secret_sources import handed_over
 from presencebridge.config.sections import (
@@ -41,22 +43,50 @@ _SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
 }
 
 
-def load(path: Path) -> Config:
-    """Read and check a config file. Raises `Misconfigured` with every problem that was found."""
+_NODE_SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
+    "operator": NodeOperator,
+    "webhook": NodeWebhook,
+    "state": StateSection,
+}
+
+
+def load(path: Path, state: StateSection | None = None) -> Config:
+    """Read and check a site's config file. Raises `Misconfigured` with every problem that was found.
+
+    `state` is what holds where the file says nothing of it.
+    """
+    text, raw = _read(path)
+    if state is not None and "state" not in raw:
+        raw["state"] = {"dir": str(state.dir)}
+    reading = _Reading(path.resolve().parent)
+    config = reading.config(raw)
+    _refuse(text, [*reading.problems, *check(config)])
+    return config
+
+
+def load_node(path: Path) -> NodeConfig:
+    """Read and check a node's file. Raises `Misconfigured` with every problem that was found."""
+    text, raw = _read(path)
+    reading = _Reading(path.resolve().parent)
+    node = reading.node(raw)
+    _refuse(text, [*reading.problems, *check_node(node)])
+    return node
+
+
+def _read(path: Path) -> tuple[str, dict[str, Any]]:
     text = _text(path)
     try:
-        raw = tomllib.loads(text)
+        return text, tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         cure = "mend that line: texts stand in straight quotes, and each person is a [[person]]"
         raise Misconfigured([Problem(str(path), f"is not TOML: {error}", cure)]) from None
-    reading = _Reading(path.resolve().parent)
-    config = reading.config(raw)
-    problems = [*reading.problems, *check(config)]
+
+
+def _refuse(text: str, problems: Sequence[Problem]) -> None:
     if problems:
         lines = Lines(text)
         found = [Problem(one.where, one.what, one.cure, lines.of(one.where)) for one in problems]
         raise Misconfigured(sorted(found, key=lambda one: one.line or 0))
-    return config
 
 
 def _text(path: Path) -> str:
@@ -82,9 +112,7 @@ class _Reading:
     def config(self, raw: dict[str, Any]) -> Config:
         """The whole file; if something could not be read, a draft that stands in for the config."""
         sections: dict[str, Any] = {}
-        for name in raw:
-            if name not in _SECTIONS:
-                self._problem(f"[{name}]", "no such section", f"known sections: {', '.join(_SECTIONS)}")
+        self._foreign_sections(raw, _SECTIONS)
         for name, kind in _SECTIONS.items():
             if name == "person":
                 self._persons(raw.get(name, []), sections)
@@ -98,6 +126,21 @@ class _Reading:
             return cast("Config", Draft(Config, sections))
         return Config(**sections)
 
+    def node(self, raw: dict[str, Any]) -> NodeConfig:
+        """The same for `node.toml`."""
+        self._foreign_sections(raw, _NODE_SECTIONS)
+        sections = {
+            name: self._struct(f"[{name}]", raw.get(name, {}), kind) for name, kind in _NODE_SECTIONS.items()
+        }
+        if self.problems:
+            return cast("NodeConfig", Draft(NodeConfig, sections))
+        return NodeConfig(**cast("dict[str, Any]", sections))
+
+    def _foreign_sections(self, raw: dict[str, Any], known: Mapping[str, object]) -> None:
+        for name in raw:
+            if name not in known:
+                self._problem(f"[{name}]", "no such section", f"known sections: {', '.join(known)}")
+
     def _problem(self, where: str, what: str, cure: str) -> None:
         self.problems.append(Problem(where, what, cure))
 
@@ -108,6 +151,14 @@ class _Reading:
             )
         else:
             self._problem("[person]", "is not a list", "each person is a [[person]], in double brackets")
+
+    def _structs(
+        self, where: str, raw: Any, kind: type[msgspec.Struct]
+    ) -> tuple[msgspec.Struct | Draft, ...]:
+        if isinstance(raw, list):
+            return tuple(self._struct(f"[{where}] {number}", one, kind) for number, one in enumerate(raw, 1))
+        self._problem(where, "is not a list", f"each one is a [{where}], in double brackets")
+        return ()
 
     def _foreign_words(self, pbx: Any) -> None:
         if isinstance(pbx, dict) and pbx.get("kind") == "3cx-web-api":
@@ -133,7 +184,9 @@ class _Reading:
             elif (kind, word, value) == (Teams, "cloud", "china"):
                 self._problem(f"{where} {word}", *NO_PRESENCE)
             elif inner := _struct_in(fields[word].type):
-                found[word] = self._struct(f"{where[:-1]}.{word}]", value, inner)
+                is_list = typing.get_origin(fields[word].type) is tuple
+                read = self._structs if is_list else self._struct
+                found[word] = read(f"{where[:-1]}.{word}]", value, inner)
             else:
                 try:
                     found[word] = msgspec.convert(

@@ -133,6 +133,12 @@ class Watcher:
                     async with asyncio.timeout(delay - _NOT_SOONER_THAN_S):
                         await self._look.wait()
 
+    async def give_up(self, within_s: float) -> None:
+        """Delete the subscription for good, if Graph lets us; else it ends by itself, within the hour."""
+        with contextlib.suppress(LinkError, TimeoutError):
+            async with asyncio.timeout(within_s):
+                await self._delete()
+
     async def _settle(self) -> None:
         """Do what `plan` says until there is nothing left to do. Raises `LinkError`."""
         while True:

@@ -2,6 +2,6 @@
 
 from presencebridge.node.node import Node
 from presencebridge.node.site import Site
-from presencebridge.node.source import OneFile, Source
+from presencebridge.node.source import Folder, OneFile, Source
 
-__all__ = ["Node", "OneFile", "Site", "Source"]
+__all__ = ["Folder", "Node", "OneFile", "Site", "Source"]

@@ -8,13 +8,16 @@ starting again to whoever started it.
 import asyncio
 import contextlib
 from typing import Final
+from urllib.parse import urlsplit
 
 import structlog
 
 from presencebridge.adapters import Outside
-from presencebridge.config import Config
+from presencebridge.config import Config, Loaded
+from presencebridge.config.changes import Change, change
 from presencebridge.errors import BridgeError, LinkError, Misconfigured
 from presencebridge.metrics import Metrics
+from presencebridge.node.no_site import in_short
 from presencebridge.node.site import End, Site
 from presencebridge.runtime.journal import Journal
 
@@ -32,7 +35,7 @@ class Keeper:
     def __init__(  # noqa: PLR0913 - keywords, each once
         self,
         name: str,
-        config: Config,
+        loaded: Loaded,
         outside: Outside,
         *,
         metrics: Metrics,
@@ -41,7 +44,7 @@ class Keeper:
         is_alone: bool = False,
     ) -> None:
         self.name = name
-        self._config = config
+        self._loaded = loaded
         self._outside = outside
         self._metrics = metrics
         self._journal = journal
@@ -83,7 +86,7 @@ class Keeper:
 
     def _life(self) -> Site:
         site = Site(
-            self._config,
+            self._loaded.config,
             name=self.name,
             dry_run=self._dry_run,
             outside=self._outside,
@@ -97,6 +100,7 @@ class Keeper:
         what = _in_words(error)
         is_expected = isinstance(error, BridgeError | OSError)
         _log.error("site ended", site=self.name, reason=what, again_in_s=seconds, exc_info=not is_expected)
+        self._metrics.failures.inc()
         self.site.fail(what, _cure(error))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -104,26 +108,36 @@ class Keeper:
 
     # What others decide
 
+    @property
+    def path(self) -> str | None:
+        """Where Graph's notifications arrive; None where none do."""
+        return path_of(self._loaded.config)
+
     def end(self, how: End) -> None:
         """Let it end; `run` returns when it has."""
         self._end = how
         self._wake.set()
         self.site.end(how)
 
-    def change(self, config: Config) -> None:
-        """Go on with another config."""
+    def change(self, loaded: Loaded) -> None:
+        """Go on with another config: in place where that can be done, else in another life."""
         self._refused = ""
-        if config == self._config:
-            self._tell_refused(self.site)
+        self._tell_refused(self.site)
+        what = change(self._loaded, loaded)
+        self._loaded = loaded
+        if what is Change.NOTHING:
             return
-        self._config = config
-        _log.info("config changed", site=self.name)
+        if what is Change.IN_PLACE and self.site.is_set_up:
+            _log.info("config changed", site=self.name, how="in place")
+            self.site.apply(loaded.config)
+            return
+        _log.info("config changed", site=self.name, how="begins anew")
         self._wake.set()
         self.site.end(End.AGAIN)
 
     def refuse(self, error: Misconfigured) -> None:
         """The config has changed to something that can't be used: the one before goes on."""
-        what = "; ".join(str(problem) for problem in error.problems)
+        what = "; ".join(in_short(error))
         if what != self._refused:
             _log.error("config refused", site=self.name, reason=what)
         self._refused = what
@@ -133,11 +147,17 @@ class Keeper:
         site.refused_config(self._refused)
 
 
+def path_of(config: Config) -> str | None:
+    """The path of the webhook; None where Graph is not to notify."""
+    hook = config.teams.webhook
+    return urlsplit(hook.public_url).path if hook and config.teams.delivery == "webhook" else None
+
+
 def _in_words(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(dict.fromkeys(_in_words(one) for one in error.exceptions))
     if isinstance(error, Misconfigured):
-        return "; ".join(f"{one.where}: {one.what}" for one in error.problems)
+        return "; ".join(in_short(error))
     if isinstance(error, BridgeError | OSError):
         return str(error).partition("\n")[0]
     return f"a fault of this program ({type(error).__name__}: {error})"

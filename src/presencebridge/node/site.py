@@ -51,6 +51,7 @@ from presencebridge.web import views
 _log = structlog.get_logger()
 
 _LET_GO_WITHIN_S: Final = 2.0
+_GIVE_BACK_WITHIN_S: Final = 10.0
 _PROBE_EVERY_S: Final = 15.0
 _LONGEST_RETRY_S: Final = 60.0
 _OWN_SYNC_EVERY_S: Final = 600.0
@@ -85,6 +86,8 @@ class End(Enum):
 
     STOPPED = auto()
     """The process ends: with our presence sessions it is done as `on_stop` says."""
+    REMOVED = auto()
+    """Nobody wants it any more: all that we hold is given back, and it is no longer told of anything."""
     AGAIN = auto()
     """Another life follows here, or elsewhere: what we hold stays, and so do the subscriptions."""
 
@@ -132,7 +135,7 @@ class Site:
         self._rejects = _Rarely()
         self._receiver: NoticeReceiver | None = None
         self._begun_at = self._clock.now()
-        self._is_set_up = False
+        self.is_set_up = False
         self._end = End.STOPPED
         self._ends = asyncio.Event()
 
@@ -167,7 +170,7 @@ class Site:
             self.hub.plots = self.plots
             if self.day is not None:
                 self.hub.on_changed, self.hub.on_left = self.day.note, self.day.forget
-            await self.hub.load(all_are_known=config.people.match == "list")
+            await self.hub.load(all_are_known=False)
             self._connect_store()
             self._connect_teams(graph_teams)
             self._connect_pbx(pbx, statuses)
@@ -178,7 +181,7 @@ class Site:
             self._expiry = Expiry(config, self._clock, looks)
             receiver = self._receiver = await self._connect_webhook(stack, graph_http)
             stack.callback(self._stop_taking)
-            self._is_set_up = True
+            self.is_set_up = True
             on_started()
 
             async with asyncio.TaskGroup() as tasks:
@@ -191,16 +194,44 @@ class Site:
                     self._statuses.run(),
                     self._look_for_own_sync(pbx),
                     self._expiry.run(),
+                    self._part_with_strangers(),
                 ]
                 if receiver:
                     work.append(receiver.run())
                 running = [tasks.create_task(part) for part in work]
                 await self._ends.wait()
+                if self._end is End.REMOVED and not self.is_dry_run:
+                    for task in running[1:3]:  # who comes and goes, and the subscriptions
+                        task.cancel()
+                    await self._give_back()
                 for task in running:
                     task.cancel()
             if self._end is End.STOPPED and self._config.teams.on_stop == "clear" and not self.is_dry_run:
                 left = await self.hub.let_go(_LET_GO_WITHIN_S)
                 _log.info("stopped", sessions_left_to_their_lease=left)
+
+    async def _give_back(self) -> None:
+        """Everybody leaves, and Graph is told that nobody waits for notifications any more."""
+        async with asyncio.TaskGroup() as tasks:
+            for member in self.people:
+                tasks.create_task(self.hub.leave(member, _GIVE_BACK_WITHIN_S), name=f"leave {member.key}")
+            for watcher in self._watchers.values():
+                tasks.create_task(watcher.give_up(_GIVE_BACK_WITHIN_S), name="give up the subscription")
+
+    async def _part_with_strangers(self) -> None:
+        """Who was served before the start, and is not any more, gets back what we hold once 3CX is there."""
+        if self._config.people.match == "list":
+            await self._calls.is_up.wait()
+            await self.hub.part_with_strangers()
+
+    def apply(self, config: Config) -> None:
+        """Go on with a config that differs only in what needs no new life: see `config.changes`."""
+        self._config = config
+        self._directory.change(_rules_of(config))
+        self._calls.read_every(config.pbx.poll_every_s)
+        self._statuses.read_every(config.pbx.statuses_every_s)
+        self._set_pace()
+        self.journal.changed()
 
     def end(self, how: End) -> None:
         """Let it end; `run` returns when it has."""
@@ -213,6 +244,7 @@ class Site:
 
     def refused_config(self, what: str) -> None:
         """The config file has changed to something that can't be used; an empty text if it can."""
+        self.metrics.config_refused.set(bool(what))
         if what or any(report.name == "config" for report in self.links.reports()):
             link = self.links.named("config")
             link.note(
@@ -230,13 +262,13 @@ class Site:
 
     def _connect_teams(self, teams: GraphTeams) -> None:
         config = self._config
-        polling = config.teams.delivery == "poll" or self.is_dry_run
-        every_s = config.teams.poll_every_s if polling else config.teams.reconcile_every_s
+        every_s = config.teams.poll_every_s
         graph = self.links.named("graph")
         self._reader = PresenceReader(
             self.people, teams, graph, self._clock, calls.MOST_IDS, every_s, metrics=self.metrics
         )
         self._reader.plots = self.plots
+        self._set_pace()
         self._reader.on_seen = self.hub.seen
         self._reader.on_back = self.hub.teams_found
         self._reader.probe_every_s = _PROBE_EVERY_S
@@ -335,23 +367,15 @@ class Site:
     # Who is who
 
     def _connect_directory(self, teams: GraphTeams, pbx: PbxSide) -> None:
-        config = self._config
-        every_s = config.people.look_every_s
+        config, rules = self._config, _rules_of(self._config)
         if config.people.match == "email" and pbx.directory is not None:
             link = self.links.named("people")
-            rules = Rules(
-                [Named(one.extension, one.teams, config.is_excluded(one)) for one in config.person],
-                config.people.exclude,
-                {one.extension: config.policy_of(one) for one in config.person},
-                config.policy.policy(),
-                every_s,
-            )
             self._directory: Directory = MatchedPeople(
                 self.people, self.hub, teams, pbx.directory, rules, link, self._clock
             )
         else:
             self._directory = ListedPeople(
-                self.people, teams, self.links.named("graph"), self._clock, every_s
+                self.people, self.hub, teams, rules, self.links.named("graph"), self._clock
             )
         self._directory.on_joined = self._joined
         self._directory.on_changed = self._watch
@@ -414,10 +438,11 @@ class Site:
     def _set_pace(self) -> None:
         """While not everybody is notified of, everybody is read as often as with delivery "poll"."""
         teams = self._config.teams
+        polling = teams.delivery == "poll" or self.is_dry_run
         states = [self.links.named(f"subscription {name}").report.state for name in self._watchers]
         # Degraded is silent, as far as we know.
         notified = all(state is LinkState.CONNECTED for state in states)
-        often = not notified or self._unwatched > 0
+        often = polling or not notified or self._unwatched > 0
         self._reader.read_all_every(teams.poll_every_s if often else teams.reconcile_every_s)
 
     def _suspect(self, users: list[str]) -> None:
@@ -429,7 +454,7 @@ class Site:
     # What the listeners ask
 
     def overview(self) -> views.Overview:
-        if not self._is_set_up:
+        if not self.is_set_up:
             return views.Overview(ready=False, dry_run=self.is_dry_run, links=self.link_views(), people=[])
         amiss = self.out_of_step()
         return views.Overview(
@@ -443,6 +468,8 @@ class Site:
 
     def out_of_step(self) -> list[str]:
         """Why the site is not in step; nothing if it is."""
+        if not self.is_set_up:
+            return ["it has not begun yet"]
         return health.out_of_step(
             is_known=self._known.is_set(),
             links=self.links.reports(),
@@ -458,8 +485,8 @@ class Site:
             gauge.clear()  # those of a life before this one are not so any more
         for report in self.links.reports():
             metrics.link_up.labels(report.name).set(self.links.named(report.name).is_up)
-        metrics.in_step.set(self._is_set_up and not self.out_of_step())
-        if not self._is_set_up:
+        metrics.in_step.set(self.is_set_up and not self.out_of_step())
+        if not self.is_set_up:
             return
         conditions = collections.Counter(self._view(member).condition for member in people)
         for condition in views.CONDITIONS:
@@ -474,23 +501,23 @@ class Site:
         metrics.unmatched.set(sum(one.why is not Reason.EXCLUDED for one in left))
 
     def person(self, name: str) -> views.PersonPage | None:
-        member = self.people.find(name) if self._is_set_up else None
+        member = self.people.find(name) if self.is_set_up else None
         if member is None:
             return None
         return views.person_page(self._view(member), self.journal.of(member.key), dry_run=self.is_dry_run)
 
     def keys(self) -> list[str]:
         """Everybody, in the order of their extensions."""
-        if not self._is_set_up:
+        if not self.is_set_up:
             return []
         return sorted((member.key for member in self.people), key=lambda key: (len(key), key))
 
     def view(self, key: str) -> views.PersonView | None:
-        return self._view(self.people[key]) if self._is_set_up and key in self.people else None
+        return self._view(self.people[key]) if self.is_set_up and key in self.people else None
 
     def find(self, name: str) -> str | None:
         """The key of whoever is called that."""
-        member = self.people.find(name)
+        member = self.people.find(name) if self.is_set_up else None
         return None if member is None else member.key
 
     def link_views(self) -> list[views.LinkView]:
@@ -498,7 +525,7 @@ class Site:
 
     def ending(self) -> list[views.Note]:
         """What ends soon."""
-        if not self._is_set_up:
+        if not self.is_set_up:
             return []
         return [views.Note(one.what, one.cure) for one in self._expiry.warnings]
 
@@ -525,7 +552,7 @@ class Site:
         return self._order(name, Resumed())
 
     def _order(self, name: str, event: Paused | Resumed) -> bool:
-        member = self.people.find(name) if self._is_set_up else None
+        member = self.people.find(name) if self.is_set_up else None
         if member is not None:
             _log.info("operator", order=type(event).__name__, person=member.key)
             self.hub.post(member.key, event)
@@ -533,7 +560,7 @@ class Site:
 
     def refresh(self) -> None:
         """Read everything again now, from both sides."""
-        if self._is_set_up:
+        if self.is_set_up:
             self._reader.want_all()
             self._calls.want()
             self._statuses.want_all()
@@ -547,7 +574,7 @@ class Site:
     def stuck(self) -> list[str]:
         """What has not moved for too long; nothing if progress is made."""
         now = self._clock.now()
-        if not self._is_set_up:
+        if not self.is_set_up:
             return health.stuck({"starting": self._begun_at}, now, health.NO_PROGRESS_S)
         beats = {"reading presence": self._reader.beat_at, "reading calls": self._calls.beat_at}
         if (since := self.hub.saving_since) is not None:
@@ -558,6 +585,17 @@ class Site:
     def standing(self) -> Standing:
         """For the service manager."""
         return Standing(self.alive, words.standing(self.links.reports(), len(self.people)))
+
+
+def _rules_of(config: Config) -> Rules:
+    """What the config says about people."""
+    return Rules(
+        [Named(one.extension, one.teams, config.is_excluded(one)) for one in config.person],
+        config.people.exclude,
+        {one.extension: config.policy_of(one) for one in config.person},
+        config.policy.policy(),
+        config.people.look_every_s,
+    )
 
 
 class _Rarely:

@@ -59,6 +59,11 @@ class CallsReader:
             feed.on_legs = self._fed
             feed.on_gap = self.want
 
+    def read_every(self, seconds: float) -> None:
+        """Read at this interval from now on."""
+        self._poll_every_s = seconds
+        self.want()
+
     def want(self) -> None:
         """Read all calls soon."""
         self._wanted.set()

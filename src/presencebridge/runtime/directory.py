@@ -63,10 +63,10 @@ class Rules:
 class Directory(ABC):
     """Looks at intervals, when asked to, and sooner again after a look that did not work."""
 
-    def __init__(self, link: Link, clock: Clock, every_s: float) -> None:
+    def __init__(self, link: Link, clock: Clock, rules: Rules) -> None:
         self._link = link
         self._clock = clock
-        self._every_s = every_s
+        self._rules = rules
         self._wanted = asyncio.Event()
         self.looked_at: float | None = None
         """When it last knew; None as long as it never did."""
@@ -79,6 +79,15 @@ class Directory(ABC):
         """Called after a look that found other people than there were before, and after the first one."""
         self.on_joined: Callable[[Member], None] = lambda _member: None
         """Called with everybody new, so that both sides are read for them."""
+
+    @property
+    def _every_s(self) -> float:
+        return self._rules.look_every_s
+
+    def change(self, rules: Rules) -> None:
+        """The config says something else from now on. Looks at once, and carries it out then."""
+        self._rules = rules
+        self.look()
 
     def look(self) -> None:
         """Look now."""
@@ -118,13 +127,15 @@ class ListedPeople(Directory):
     """`match = "list"`: the people are there; who they are in Entra is found out."""
 
     def __init__(
-        self, people: People, teams: TeamsDirectory, link: Link, clock: Clock, every_s: float
+        self, people: People, hub: Hub, teams: TeamsDirectory, rules: Rules, link: Link, clock: Clock
     ) -> None:
-        super().__init__(link, clock, every_s)
+        super().__init__(link, clock, rules)
         self._people = people
+        self._hub = hub
         self._teams = teams
 
     async def _look(self) -> float:
+        changed = await self._come_and_go(self._rules)
         missing = [one for one in self._people if one.user is None and not one.policy.excluded]
         found = await self._teams.find([member.teams for member in missing])
         for member in missing:
@@ -137,9 +148,32 @@ class ListedPeople(Directory):
             self._people[one.extension].trouble("teams", in_words(one)[0])
         served = [Served(m.key, m.teams, m.user, m.name, How.BY_HAND) for m in self._people]
         self.matching = Matching(tuple(served), tuple(left))
-        if missing or self.looked_at is None:
+        if missing or changed or self.looked_at is None:
             self.on_changed()
         return self._every_s
+
+    async def _come_and_go(self, rules: Rules) -> bool:
+        """Serve those whom the config names. Returns whether there are others than before."""
+        wanted = {one.extension: one for one in rules.named}
+        gone = {one.key: one for one in self._people if not _is_meant(one, wanted.get(one.key))}
+        async with asyncio.TaskGroup() as tasks:
+            for member in gone.values():
+                _log.info("person leaves", person=member.key)
+                tasks.create_task(self._hub.leave(member, _GIVE_BACK_WITHIN_S), name=f"leave {member.key}")
+        for one in wanted.values():
+            policy = rules.policies[one.extension]
+            if one.extension in self._people:
+                self._hub.change_policy(self._people[one.extension], policy)
+                continue
+            member = Member(one.extension, one.teams, policy, None, "", {})
+            old = gone.get(one.extension)
+            if old is not None and old.teams == one.teams and old.user is not None:
+                member.user, member.name = old.user, old.name
+            _log.info("person joins", person=member.key)
+            self._hub.join(member)
+            self.on_joined(member)
+            gone[member.key] = member
+        return bool(gone)
 
     def _left(self, member: Member, found: Mapping[str, TeamsUser]) -> Left:
         user = found.get(member.teams)
@@ -162,12 +196,11 @@ class MatchedPeople(Directory):
         link: Link,
         clock: Clock,
     ) -> None:
-        super().__init__(link, clock, rules.look_every_s)
+        super().__init__(link, clock, rules)
         self._people = people
         self._hub = hub
         self._teams = teams
         self._pbx = pbx
-        self._rules = rules
         self._missing: set[str] = set()
         """Who was not found by the last look, and is still served."""
 
@@ -219,7 +252,7 @@ class MatchedPeople(Directory):
         return changed
 
     def _is_still(self, member: Member, one: Served | None) -> bool:
-        if one is None or member.policy != self._policy_of(one):
+        if one is None or member.policy.excluded != self._policy_of(one).excluded:
             return False
         return member.user is None or member.user == one.user
 
@@ -236,6 +269,8 @@ class MatchedPeople(Directory):
             self.on_joined(member)
             return True
         member = self._people[one.extension]
+        if member.policy.excluded == self._policy_of(one).excluded:  # else they are about to go
+            self._hub.change_policy(member, self._policy_of(one))
         if member.user is None and one.user is not None and other is None:
             self._people.identify(member, one.user, one.name)
             self.on_joined(member)
@@ -253,6 +288,11 @@ class MatchedPeople(Directory):
             self._link.failed(error)
         else:  # whoever is served is served; only news are missed
             self._link.degraded(f"who is new or has gone can't be seen: {error}", error.cure)
+
+
+def _is_meant(member: Member, one: Named | None) -> bool:
+    """Whether it is still the same person. Who is to be left alone from now on goes first, and comes anew."""
+    return one is not None and (member.teams, member.policy.excluded) == (one.teams, one.excluded)
 
 
 def _empty(side: str, cure: str) -> Malformed:

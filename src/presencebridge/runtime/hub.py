@@ -163,6 +163,12 @@ class Hub:
         self._states[member.key] = self._strangers.pop(member.key, State())
         self.post(member.key, Started())
 
+    def change_policy(self, member: Member, policy: Policy) -> None:
+        """Other rules from now on."""
+        if member.policy != policy:
+            member.policy = policy
+            self.post(member.key, TimerFired())
+
     async def leave(self, member: Member, within_s: float) -> None:
         """Serve somebody no longer: what we hold is given back as well as it can be, and they are forgotten.
 

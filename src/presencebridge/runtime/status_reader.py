@@ -48,6 +48,10 @@ class StatusReader:
         """Until when an extension is left alone, and how long its rest was; whose it is by now may differ."""
         self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
 
+    def read_every(self, seconds: float) -> None:
+        """Go round at this interval from the next round on."""
+        self._every_s = seconds
+
     def want(self, member: Member) -> None:
         """Ask for somebody who came, unless this round does so anyway."""
         if self._round.get(member.key) is not member:

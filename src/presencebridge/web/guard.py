@@ -8,7 +8,7 @@ import binascii
 import collections
 import hmac
 import ipaddress
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,6 +19,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 IS_TRUSTED: Final = "presencebridge.trusted"
 """In the scope of a request: whether the sender may see details. Only the probes let in others."""
+
+MAY_SEE: Final = "presencebridge.sites"
+"""In the scope of a request: the names of the sites that it may concern; None for all of them."""
 
 _PROBES: Final = ("/livez", "/readyz")
 _MOST_WRONG: Final = 10
@@ -43,14 +46,32 @@ class Guard:
 
     `hosts` are the names under which it may be addressed. An address in digits is always good: against DNS
     rebinding it is names that have to be known, since a browser sends the name that it was lured with.
-    With an empty `token` nobody is asked for one.
+    With an empty `token` nobody is asked for one. `limited` are further tokens, each with the names of the
+    sites that its holders may see.
     """
 
-    def __init__(self, app: ASGIApp, hosts: Collection[str], token: str, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: Collection[str],
+        token: str,
+        now: Callable[[], float],
+        limited: Mapping[str, Collection[str]] | None = None,
+    ) -> None:
         self._app = app
         self._hosts = frozenset(host.casefold() for host in hosts)
-        self._token = token.encode()
+        self._token = b""
+        self._sites: tuple[tuple[bytes, frozenset[str] | None], ...] = ()
+        self.let_in(token, limited or {})
         self._wrong = _WrongTokens(now)
+
+    def let_in(self, token: str, limited: Mapping[str, Collection[str]]) -> None:
+        """These tokens count from now on."""
+        self._token = token.encode()
+        self._sites = (
+            (self._token, None),
+            *((one.encode(), frozenset(sites)) for one, sites in limited.items()),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -77,7 +98,7 @@ class Guard:
             return HTTPStatus.BAD_REQUEST, what
         if _is_from_elsewhere(scope["method"], headers):
             return HTTPStatus.FORBIDDEN, "only pages of this service may ask that"
-        scope[IS_TRUSTED] = not self._token
+        scope[IS_TRUSTED], scope[MAY_SEE] = not self._token, None
         if self._token:
             refusal = self._without_token(scope, headers)
             is_probe = scope["path"] in _PROBES and scope["method"] in ("GET", "HEAD")
@@ -103,7 +124,11 @@ class Guard:
         who = _network(scope)
         if self._wrong.are_too_many(who):
             return HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens: wait a minute"
-        if len(sent) == 1 and hmac.compare_digest(_token_in(sent[0]), self._token):
+        # All of them are compared, so that the time that it takes tells nothing.
+        token = _token_in(sent[0])
+        found = [sites for known, sites in self._sites if hmac.compare_digest(token, known)]
+        if len(sent) == 1 and found:
+            scope[MAY_SEE] = found[0]
             return None
         self._wrong.count(who)
         return HTTPStatus.UNAUTHORIZED, "that is not the operator's token"

@@ -1,4 +1,8 @@
-"""The operator's listener as a whole: the sites of a process, and what they have in common."""
+"""The operator's listener as a whole: the sites of a process, and what they have in common.
+
+A site's page and API are at `/sites/NAME/`; at `/` is the list of all, or the site that stands alone. Whoever
+may see some of the sites only is told of these, and nothing tells whether there are others.
+"""
 
 import asyncio
 import time
@@ -9,12 +13,12 @@ from urllib.parse import quote
 import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from presencebridge.metrics import CONTENT_TYPE, exposition
-from presencebridge.web.guard import Guard
+from presencebridge.web.guard import IS_TRUSTED, MAY_SEE, Guard
 from presencebridge.web.operator import Site, livez, site_app
 from presencebridge.web.page import site_view, sites_page, static
 
@@ -26,15 +30,36 @@ class Node(Protocol):
     def alone(self) -> str | None:
         """The name of the one site that there can be; it has `/` for itself."""
 
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the node's own config; empty if nothing is."""
+
     def sites(self) -> Mapping[str, Site]: ...
     def stuck(self) -> list[str]:
         """What has not moved for too long; nothing if progress is made."""
 
 
+class SiteView(msgspec.Struct, frozen=True):
+    """A site at a glance."""
+
+    name: str
+    in_step: bool
+    text: str
+    """How it stands, in one line."""
+
+
+class SitesView(msgspec.Struct, frozen=True):
+    """All sites at a glance."""
+
+    trouble: str
+    """What is wrong with the node's own config."""
+    sites: list[SiteView]
+
+
 class One:
     """A node of one site that is here as an object."""
 
-    alone = "site"
+    alone, trouble = "site", ""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -48,20 +73,36 @@ class One:
 
 def operator_app(
     node: Node, hosts: Collection[str], token: str = "", now: Callable[[], float] = time.monotonic
-) -> ASGIApp:
+) -> Guard:
     """The application, behind its guard: `hosts` and `token` are what that goes by."""
+    return Guard(node_app(node), hosts, token, now)
+
+
+def node_app(node: Node) -> ASGIApp:
+    """The application, which relies on its guard."""
     common = _Common(node)
     routes: list[BaseRoute] = [
         Route("/livez", common.livez),
         Route("/metrics", common.metrics),
+        Route("/api/sites", common.sites),
         Route("/sites/{site}", common.redirect),
         Mount("/sites/{site}", _BySite(node)),
     ]
-    if node.alone is None:
-        routes += [Route("/", common.sites), Route("/static/{name}", static)]
-    else:
+    if node.alone is not None:
         routes.append(Mount("/", site_app(lambda: node.sites()[node.alone or ""])))
-    return Guard(Starlette(routes=routes), hosts, token, now)
+    else:
+        routes += [
+            Route("/", common.page),
+            Route("/static/{name}", static),
+            Route("/readyz", common.readyz),
+            Route("/{path:path}", common.nothing),
+        ]
+    return Starlette(routes=routes)
+
+
+def _visible(node: Node, scope: Scope) -> Mapping[str, Site]:
+    may_see = scope[MAY_SEE]
+    return {name: site for name, site in node.sites().items() if may_see is None or name in may_see}
 
 
 class _BySite:
@@ -73,14 +114,12 @@ class _BySite:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path_params"]["site"]
-        if name not in self._node.sites():
-            self._apps.pop(name, None)
-            error = {"error": "there is no site of that name"}
-            answer = Response(msgspec.json.encode(error), 404, media_type="application/json")
+        if name not in _visible(self._node, scope):
+            answer = _no_such_site()
             await answer(scope, receive, send)
             return
         app = self._apps.get(name)
-        if app is None:
+        if app is None:  # those of sites that are gone are few, and small
             app = self._apps[name] = site_app(lambda: self._node.sites()[name])
         await app(scope, receive, send)
 
@@ -89,24 +128,54 @@ class _Common:
     def __init__(self, node: Node) -> None:
         self._node = node
 
-    async def livez(self, request: Request) -> Response:
-        return livez(self._node.stuck(), request)
+    def _seen(self, request: Request) -> SitesView:
+        sites = [
+            SiteView(name, not site.out_of_step(), site.standing.text)
+            for name, site in _visible(self._node, request.scope).items()
+        ]
+        return SitesView("" if request.scope[MAY_SEE] is not None else self._node.trouble, sites)
 
-    async def metrics(self, _request: Request) -> Response:
-        sites = self._node.sites()
+    async def page(self, request: Request) -> Response:
+        sites = []
+        for name, site in _visible(self._node, request.scope).items():
+            sites.append(site_view(name, f"sites/{quote(name, safe='')}/", site.overview()))
+            await asyncio.sleep(0)  # ten thousand people take a while, and nobody is to wait for it
+        return sites_page(request, sites, "" if request.scope[MAY_SEE] is not None else self._node.trouble)
+
+    async def sites(self, request: Request) -> Response:
+        return Response(msgspec.json.encode(self._seen(request)), media_type="application/json")
+
+    async def livez(self, request: Request) -> Response:
+        stuck = self._node.stuck()
+        return livez(stuck if request.scope[MAY_SEE] is None or not stuck else ["a site"], request)
+
+    async def readyz(self, request: Request) -> Response:
+        """Ready is who has a site in step: a balancer must not take away all of them for the sake of one."""
+        if not request.scope[IS_TRUSTED]:
+            ready = any(not site.out_of_step() for site in self._node.sites().values())
+            return PlainTextResponse(*(("ready\n", 200) if ready else ("not ready\n", 503)))
+        seen = self._seen(request).sites
+        lines = [f"{one.name}: {'' if one.in_step else 'not in step: '}{one.text}" for one in seen]
+        return PlainTextResponse("\n".join(lines) + "\n", 200 if any(one.in_step for one in seen) else 503)
+
+    async def metrics(self, request: Request) -> Response:
+        sites = _visible(self._node, request.scope)
         for site in sites.values():
             site.measure()
         text = exposition({name: site.metrics for name, site in sites.items()})
         return Response(text, media_type=CONTENT_TYPE)
 
-    async def sites(self, request: Request) -> Response:
-        """The list of them, as a page."""
-        found = []
-        for name, site in sorted(self._node.sites().items()):
-            found.append(site_view(name, f"sites/{quote(name, safe='')}/", site.overview()))
-            await asyncio.sleep(0)  # there may be hundreds, and whatever else waits has its turn
-        return sites_page(request, found)
-
     async def redirect(self, request: Request) -> Response:
+        if request.path_params["site"] not in _visible(self._node, request.scope):
+            return _no_such_site()
         # Relative, so that it holds behind a proxy too: the page's own addresses hang on the slash.
         return RedirectResponse(f"{request.path_params['site']}/")
+
+    async def nothing(self, _request: Request) -> Response:
+        error = {"error": "many sites run here: name one, with --config FOLDER --site NAME"}
+        return Response(msgspec.json.encode(error), 404, media_type="application/json")
+
+
+def _no_such_site() -> Response:
+    error = {"error": "there is no site of that name; presencebridge status --config FOLDER lists them"}
+    return Response(msgspec.json.encode(error), 404, media_type="application/json")
