@@ -28,7 +28,7 @@ PRELUDE: Final = """\
 set -eu -o pipefail
 trap 'jobs -p | xargs -r kill 2>/dev/null; wait 2>/dev/null' EXIT
 login=
-stop() { jobs -p | xargs -r kill 2>/dev/null || true; wait 2>/dev/null || true; }
+stop() { login=; jobs -p | xargs -r kill 2>/dev/null || true; wait 2>/dev/null || true; }
 shows() {  # until the command shows the text
     local wanted=$1 shown=''
     for _ in $(seq 200); do
@@ -116,7 +116,7 @@ def _line(line: str) -> str:
         return f"{command} >{words[2]}.log 2>&1 &\nanswers '' {scheme}://127.0.0.1:{port}/\n"
     if words[:2] == ["presencebridge", "run"]:
         # whoever was asked to sign in has done so
-        return f"${{login:+wait $login}}\n{command} >run.log 2>&1 &\nshows 'the page is at' 'cat run.log'\n"
+        return f"${{login:+wait $login}}\nlogin=\n{command} >run.log 2>&1 &\nshows 'the page is at' 'cat run.log'\n"
     if words[:2] == ["presencebridge", "login"]:
         return f"{command} >login.log 2>&1 &\nlogin=$!\nshows 'code' 'cat login.log'\n"
     if words[:2] == ["presencebridge", "watch"]:

@@ -75,7 +75,7 @@ def read_by_the_command_line(text: str) -> None:
 
 
 def names_what_is_there(line: str) -> None:
-    for target in re.findall(r"\bmake ((?:[a-z]+\s?)+)", line):
+    for target in re.findall(r"(?:^|&& )make ((?:[a-z]+\s?)+)", line):
         for word in target.split():
             assert re.search(rf"^{word}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
     for path in re.findall(r"(?<![\w/.-])((?:packaging|benchmarks|docs|tests|\.ci)/[\w./-]+)", line):

@@ -41,7 +41,14 @@ def graph(*, port: int, world: Path, control_port: int | None = None, tls_dir: P
 
 
 @emulate.command(name="3cx-v20")
-def v20(*, port: int, world: Path, control_port: int | None = None, tls_dir: Path | None = None) -> None:
+def v20(
+    *,
+    port: int,
+    world: Path,
+    control_port: int | None = None,
+    tls_dir: Path | None = None,
+    bridge_port: int | None = None,
+) -> None:
     """3CX V20: token endpoint, XAPI and Call Control.
 
     Parameters
@@ -54,11 +61,20 @@ def v20(*, port: int, world: Path, control_port: int | None = None, tls_dir: Pat
         Where a test can play the people; 0 takes a free port.
     tls_dir
         Serve HTTPS with a certificate of an authority of its own, which is kept in this folder.
+    bridge_port
+        Where 3cx-web-API serves the same extensions, as a second way of setting a status; it tells no calls.
     """
     from presencebridge.emulators.v20.serve import serve_v20
 
     _until_stopped(
-        serve_v20(_world(world), port=port, control_port=control_port, tls_dir=tls_dir, announce=_announce)
+        serve_v20(
+            _world(world),
+            port=port,
+            control_port=control_port,
+            tls_dir=tls_dir,
+            announce=_announce,
+            bridge_port=bridge_port,
+        )
     )
 
 

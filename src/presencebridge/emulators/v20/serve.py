@@ -7,6 +7,7 @@ from pathlib import Path
 from presencebridge.emulators.clock import Clock
 from presencebridge.emulators.running import Running, announced
 from presencebridge.emulators.tls import server_certificate
+from presencebridge.emulators.v20.bridge import bridge_of
 from presencebridge.emulators.v20.emulator import V20Emulator
 from presencebridge.emulators.v20.version import DEFAULT
 from presencebridge.emulators.world import World
@@ -74,7 +75,12 @@ async def serve_v20(
     control_port: int | None,
     tls_dir: Path | None,
     announce: Callable[[str], None],
+    bridge_port: int | None = None,
 ) -> None:
-    """Serves until it is cancelled, and announces where."""
+    """Serves until it is cancelled, and announces where; 3cx-web-API too if it has a port."""
     emulator = RunningV20(world, port=port, control_port=control_port, tls_dir=tls_dir)
-    await announced("3cx-v20", emulator, announce)
+    async with AsyncExitStack() as stack:
+        if bridge_port is not None:
+            bridge = await stack.enter_async_context(bridge_of(emulator.emulator.pbx, bridge_port))
+            announce(f"3cx-web-api: {bridge.url}")
+        await announced("3cx-v20", emulator, announce)
