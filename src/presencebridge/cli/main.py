@@ -10,7 +10,7 @@ from presencebridge.cli.demo import demo
 from presencebridge.cli.doctor import doctor
 from presencebridge.cli.emulate import emulate
 from presencebridge.cli.init import init
-from presencebridge.cli.operator import pause, people, resume, status, watch, why
+from presencebridge.cli.operator import pause, people, refresh, resume, status, watch, why
 from presencebridge.cli.pbx import pbx
 from presencebridge.cli.service import check, login, run
 from presencebridge.cli.simulate import simulate
@@ -36,6 +36,7 @@ for command in (
     why,
     pause,
     resume,
+    refresh,
     support,
     simulate,
 ):

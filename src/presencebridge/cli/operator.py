@@ -1,9 +1,9 @@
-"""`status`, `people`, `why`, `pause`, `resume` and `watch`: they talk to the running service."""
+"""`status`, `people`, `why`, `pause`, `resume`, `refresh` and `watch`: they talk to the running service."""
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -11,13 +11,17 @@ from urllib.parse import quote
 import httpx2
 from cyclopts import Parameter
 from rich.console import Console
+from rich.live import Live
 from rich.table import Table
 
+from presencebridge.cli.watching import Board, local, story_lines
 from presencebridge.cli.which import running
 from presencebridge.config import secret
 from presencebridge.errors import BridgeError
 
 _TIMEOUT_S = 10
+_SILENT_S = 60
+"""The service sends a sign of life every 15 s."""
 _TABLE_WIDTH = 130
 _NOT_US = (
     "what answers at {address} is not presencebridge\n"
@@ -52,7 +56,7 @@ def status(*, config: Path, site: str = "", as_json: bool = False, probe: bool =
     if overview["dry_run"]:
         print("dry run: this is how it would be; nothing is written")
     for link in overview["links"]:
-        print(f"{link['name']:<24} {link['state']:<10} since {_local(link['since'])}  {link['reason']}")
+        print(f"{link['name']:<24} {link['state']:<10} since {local(link['since'])}  {link['reason']}")
         if link["cure"]:
             print(f"{'':<24} cure: {link['cure']}")
     for why_not in overview.get("out_of_step", []):
@@ -138,7 +142,7 @@ def people(
         doubles = sum(one["double"] for one in found["left"])
         print(
             f"{len(found['matched'])} matched, {len(found['left'])} not ({doubles} double), "
-            f"as of {_local(found['looked_at'])}"
+            f"as of {local(found['looked_at'])}"
         )
     else:
         print("still looking for who is who")
@@ -181,7 +185,7 @@ def why(person: str, *, config: Path, site: str = "") -> None:
     if not page["why"]:
         print("  nothing has happened since the service started")
     for story in page["why"]:
-        print(f"{_local(story['at'])}  {story['seen']}")
+        print(f"{local(story['at'])}  {story['seen']}")
         for did in story["did"]:
             print(f"          - {did}")
 
@@ -213,31 +217,63 @@ def resume(person: str, *, config: Path, site: str = "") -> None:
     print(f"{person} is no longer paused")
 
 
-def watch(*, config: Path, site: str = "") -> None:
-    """Follow what is seen and decided, as it happens, until Ctrl-C."""
+def refresh(*, config: Path, site: str = "") -> None:
+    """Read everything again now, from both sides, and look who is who.
+
+    Parameters
+    ----------
+    config
+        The config file of the running service, or its folder of sites.
+    site
+        Which of the folder's sites.
+    """
     with _service(config, site) as service:
-        try:
-            with service.stream("GET", "/api/events", timeout=None) as answer:
-                if answer.status_code >= 400:
-                    answer.read()
-                    raise _refused(service, answer)
-                print(f"watching {service.base_url}; Ctrl-C ends it", flush=True)
-                event = ""
-                for line in answer.iter_lines():
-                    name, _, value = line.partition(": ")
-                    if name == "event":
-                        event = value
-                    elif name == "data" and event == "decision":
-                        _print_story(json.loads(value))
-        except httpx2.TransportError:
-            pass
+        _ask(service, "POST", "/api/refresh", {})
+    print("everything is read again from both sides")
+
+
+def watch(*, config: Path, site: str = "", lines: Annotated[bool, Parameter(negative="")] = False) -> None:
+    """Everybody, every link, and what is seen and decided, as it happens, until Ctrl-C.
+
+    Parameters
+    ----------
+    config
+        The config file of the running service, or its folder of sites.
+    site
+        Which of the folder's sites.
+    lines
+        Only what is seen and decided, line by line, as it also is where the output is no terminal.
+    """
+    console = Console()
+    with _service(config, site) as service:
+        if lines or not console.is_terminal:
+            print(f"watching {service.base_url}; Ctrl-C ends it", flush=True)
+            for event, told in _events(service, "/api/events"):
+                if event == "decision":
+                    print(*story_lines(told), sep="\n", flush=True)
+        else:
+            board = Board(config.stem)
+            with Live(board, console=console, screen=True, refresh_per_second=4):
+                for event, told in _events(service, "/api/events?people"):
+                    board.hear(event, told)
     raise BridgeError("the service has stopped")
 
 
-def _print_story(story: dict[str, Any]) -> None:
-    print(f"{_local(story['at'])}  {story['person']:<6} {story['seen']}", flush=True)
-    for did in story["did"]:
-        print(f"                 - {did}", flush=True)
+def _events(service: httpx2.Client, path: str) -> Iterator[tuple[str, Any]]:
+    """What the service tells, until it ends. A silence longer than its pings counts as the end."""
+    with contextlib.suppress(httpx2.TransportError):
+        patient = httpx2.Timeout(_TIMEOUT_S, read=_SILENT_S)
+        with service.stream("GET", path, timeout=patient) as answer:
+            if answer.status_code >= 400:
+                answer.read()
+                raise _refused(service, answer)
+            event = ""
+            for line in answer.iter_lines():
+                name, _, value = line.partition(": ")
+                if name == "event":
+                    event = value
+                elif name == "data" and value:
+                    yield event, json.loads(value)
 
 
 @contextmanager
@@ -286,7 +322,3 @@ def _refused(service: httpx2.Client, answer: httpx2.Response) -> BridgeError:
     if answer.status_code == 401:
         said += "\n    cure: name the config of the running service; a new token counts after a restart"
     return BridgeError(said)
-
-
-def _local(text: str) -> str:
-    return datetime.fromisoformat(text).astimezone().strftime("%H:%M:%S")

@@ -44,9 +44,10 @@ class Site(Looked, Protocol):
 
 def site_app(site: Callable[[], Site]) -> ASGIApp:
     """Page and API of one site, whose object may be another one each time that it is asked for."""
-    pages = _Pages(site)
+    page = Page(site)
+    pages = _Pages(site, page)
     routes = [
-        *Page(site).routes(),
+        *page.routes(),
         Route("/livez", pages.livez),
         Route("/readyz", pages.readyz),
         Route("/api/people", pages.people),
@@ -62,8 +63,9 @@ def site_app(site: Callable[[], Site]) -> ASGIApp:
 
 
 class _Pages:
-    def __init__(self, site: Callable[[], Site]) -> None:
+    def __init__(self, site: Callable[[], Site], page: Page) -> None:
         self._find = site
+        self._page = page
 
     @property
     def _site(self) -> Site:
@@ -117,8 +119,9 @@ class _Pages:
         self._site.refresh()
         return Response(status_code=202)
 
-    async def events(self, _request: Request) -> Response:
-        return EventSourceResponse(self._follow(), ping=_PING_S, headers={"X-Accel-Buffering": "no"})
+    async def events(self, request: Request) -> Response:
+        told = self._page.changes() if "people" in request.query_params else self._follow()
+        return EventSourceResponse(told, ping=_PING_S, headers={"X-Accel-Buffering": "no"})
 
     async def _follow(self) -> AsyncIterator[dict[str, Any]]:
         """`decision` for each entry, `changed` when a page should be drawn anew."""

@@ -205,6 +205,30 @@ class Page:
                 yield {"id": f"{self._board.epoch}-{version}"}  # where to go on if the connection breaks
             await self._rest(begun)
 
+    async def changes(self) -> AsyncIterator[dict[str, str]]:
+        """For programs: `people` who changed, everybody first; who is `gone`; the `site`; and decisions."""
+        version = -1
+        said: object = None
+        async with self._site.journal.follow() as entries:
+            while not self._site.journal.closed:
+                begun, site = self._site.now(), self._site
+                news = await self._board.since(version)
+                for first in range(0, len(news.rows), _ROWS_AT_A_TIME):
+                    part = news.rows[first : first + _ROWS_AT_A_TIME]
+                    yield {"event": "people", "data": _in_json([row.view for row in part])}
+                if news.gone and version >= 0:
+                    yield {"event": "gone", "data": _in_json(news.gone)}
+                version = news.version
+                told = {"name": site.name, "dry_run": site.is_dry_run, "links": site.link_views()}
+                if told != said:
+                    said = told
+                    yield {"event": "site", "data": _in_json(told)}
+                while not entries.empty():
+                    entry = entries.get_nowait()
+                    if entry is not None:
+                        yield {"event": "decision", "data": _in_json(views.story(entry))}
+                await self._rest(begun)
+
     async def _rest(self, begun: float) -> None:
         """Until there may be news, and no sooner than a page can be read."""
         await self._board.wait(_LINKS_EVERY_S)
