@@ -115,8 +115,8 @@ def _line(line: str) -> str:
         port = words[words.index("--port") + 1]
         return f"{command} >{words[2]}.log 2>&1 &\nanswers '' {scheme}://127.0.0.1:{port}/\n"
     if words[:2] == ["presencebridge", "run"]:
-        # whoever was asked to sign in has done so
-        return f"${{login:+wait $login}}\nlogin=\n{command} >run.log 2>&1 &\nshows 'the page is at' 'cat run.log'\n"
+        signed_in = "${login:+wait $login}\nlogin=\n"
+        return f"{signed_in}{command} >run.log 2>&1 &\nshows 'the page is at' 'cat run.log'\n"
     if words[:2] == ["presencebridge", "login"]:
         return f"{command} >login.log 2>&1 &\nlogin=$!\nshows 'code' 'cat login.log'\n"
     if words[:2] == ["presencebridge", "watch"]:

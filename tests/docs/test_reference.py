@@ -10,7 +10,7 @@ import pytest
 
 from presencebridge.core import model
 from presencebridge.graph.subscriptions import Held
-from presencebridge.runtime import journal, matching, people
+from presencebridge.runtime import day, journal, matching, people
 from presencebridge.store import sqlite
 from presencebridge.web import operator
 
@@ -60,6 +60,7 @@ KEPT = [
     journal.Entry,
     matching.Served,
     matching.Left,
+    day.Stretch,
 ]
 """All that is kept of a person."""
 
