@@ -57,7 +57,9 @@ _WITHOUT_KEYS_S: Final = 2.0
 class Watched:
     """What we expect notifications of: our subscriptions' secrets, and the people we follow."""
 
-    def __init__(self) -> None:
+    def __init__(self, mark: str = "") -> None:
+        self.mark = mark
+        """What stands before the secret in client states: sites that share a path are told apart by it."""
         self.client_states: dict[str, str] = {}
         self.people: Container[str] = frozenset()
 
@@ -88,6 +90,7 @@ class NoticeReceiver:
         """Letters whose tokens are to be verified, with their length."""
         self._count_waiting = 0
         self._bytes_waiting = 0
+        self.most_bytes_waiting = _MOST_BYTES_WAITING
         self._at_work: set[str] = set()
         self._has_unproven = asyncio.Event()
         self._has_items = asyncio.Event()
@@ -101,7 +104,7 @@ class NoticeReceiver:
 
     def offer(self, body: bytes) -> bool:
         """Take a notification in. False if too many are waiting: the sender should come again."""
-        if self._count_waiting >= _MOST_WAITING or self._bytes_waiting + len(body) > _MOST_BYTES_WAITING:
+        if self._count_waiting >= _MOST_WAITING or self._bytes_waiting + len(body) > self.most_bytes_waiting:
             return False
         try:
             self._take_in(body)

@@ -161,7 +161,12 @@ class Watcher:
         key = self._keys.newest()
         now = self._now()
         new = calls.NewSubscription(
-            ids, url, secrets.token_urlsafe(48), key.certificate, key.id, end_of_life(self._wall())
+            ids,
+            url,
+            self._watched.mark + secrets.token_urlsafe(48),
+            key.certificate,
+            key.id,
+            end_of_life(self._wall()),
         )
         made = await self._graph.run(calls.create_subscription(new))
         held = Held(made.id, new.client_state, ids, url, key.id, self._end(made, now), now)
@@ -256,6 +261,8 @@ class Watcher:
             held = msgspec.json.decode(self._files.read(self._file) or b"", type=Held)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
+        if not held.client_state.startswith(self._watched.mark):
+            return None  # from before it had a mark: it is found in the way, and replaced
         self._watched.client_states[held.id] = held.client_state
         return held
 

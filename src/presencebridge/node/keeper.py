@@ -20,6 +20,7 @@ from presencebridge.metrics import Metrics
 from presencebridge.node.no_site import in_short
 from presencebridge.node.site import End, Site
 from presencebridge.runtime.journal import Journal
+from presencebridge.web.door import mark_of
 
 _log = structlog.get_logger()
 
@@ -92,6 +93,7 @@ class Keeper:
             outside=self._outside,
             metrics=self._metrics,
             journal=self._journal,
+            mark="" if self._is_alone else mark_of(self.name),
         )
         self._tell_refused(site)
         return site

@@ -52,6 +52,9 @@ _log = structlog.get_logger()
 
 _LET_GO_WITHIN_S: Final = 2.0
 _GIVE_BACK_WITHIN_S: Final = 10.0
+_LEAST_SHARE: Final = 4_500_000
+_SHARE_A_PERSON: Final = 10_000
+"""Bytes of notifications that may wait where there are other sites: three for a person, or a large body."""
 _PROBE_EVERY_S: Final = 15.0
 _LONGEST_RETRY_S: Final = 60.0
 _OWN_SYNC_EVERY_S: Final = 600.0
@@ -70,11 +73,11 @@ def new_watcher(name: str, graph: GraphClient, site: "WatcherSite") -> Watcher:
 class WatcherSite:
     """What the watchers of a site share."""
 
-    def __init__(self, files: Files, clock: Clock, links: Links | None = None) -> None:
+    def __init__(self, files: Files, clock: Clock, links: Links | None = None, mark: str = "") -> None:
         self.clock = clock
         self.files = files
         self.keys = EncryptionKeys(files, clock.wall)
-        self.watched = Watched()
+        self.watched = Watched(mark)
         self.links = links or Links(clock.now)
 
 
@@ -98,7 +101,7 @@ class Site:
     `metrics` and `journal` outlast it, where whoever runs it brings them along.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keywords, each with a default that will do
         self,
         config: Config,
         *,
@@ -107,7 +110,9 @@ class Site:
         outside: Outside | None = None,
         metrics: Metrics | None = None,
         journal: Journal | None = None,
+        mark: str = "",
     ) -> None:
+        self._mark = mark
         self.name = name
         self._config = config
         self.is_dry_run = dry_run
@@ -324,7 +329,7 @@ class Site:
         login_http = await stack.enter_async_context(
             self._outside.http(config.login_url, config.teams.ca_file)
         )
-        site = WatcherSite(self._outside.files(config), self._clock, self.links)
+        site = WatcherSite(self._outside.files(config), self._clock, self.links, self._mark)
         self._watched = site.watched
         for name in hook.watchers:
             graph = GraphClient(graph_http, self._outside.watcher_tokens(config, name), self._budget)
@@ -393,6 +398,8 @@ class Site:
         if not self._watchers or hook is None:
             return
         users = self.people.users()
+        if self._mark and self._receiver is not None:  # others are in the process, too
+            self._receiver.most_bytes_waiting = max(_LEAST_SHARE, len(users) * _SHARE_A_PERSON)
         self._watched.people = frozenset(users)
         shares = subscriptions.share(users, len(self._watchers), calls.MOST_IDS)
         for watcher, share in zip(self._watchers.values(), shares, strict=True):

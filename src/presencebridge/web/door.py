@@ -79,7 +79,12 @@ def parts_of(body: bytes, sites: Iterable[str]) -> dict[str, bytes]:
     return {name: msgspec.json.encode({**found, "value": part}) for name, part in parts.items()}
 
 
+def mark_of(site: str) -> str:
+    """What stands before the secret in the client states of a site's subscriptions."""
+    return f"{site}{MARK_END}"
+
+
 def _named(item: msgspec.Raw, known: tuple[str, ...]) -> str:
     state = msgspec.json.decode(item, type=_Item).client_state
-    name, _, _ = state.rpartition(MARK_END)
-    return name if name in known else known[0]
+    name, mark, _ = state.partition(MARK_END)
+    return name if mark and name in known else known[0]
