@@ -107,6 +107,28 @@ async def test_what_is_not_wanted_any_more_is_not_owed():
         site.hub.post("101", SILENT)
         await asyncio.sleep(2000)  # the lease is over long since
         assert site.hub.owed() == {"teams": {}, "3cx": {}}
+        assert site.hub.state("101").teams_write.trouble is None
+
+
+async def test_a_status_that_could_not_be_set_is_no_trouble_once_it_is_not_wanted_any_more():
+    async with Site("101") as site:
+        all_seen(site)
+        site.pbx.faults["101"] = TryAgain("no answer")
+        site.hub.post("101", PresenceSeen(BUSY, Source.READ, site.clock.now()))
+        await asyncio.sleep(10)
+        assert site.hub.state("101").status_write.trouble == "no answer"
+        site.hub.post("101", PresenceSeen(FREE, Source.READ, site.clock.now()))
+        site.hub.post("101", StatusSeen("Available", site.clock.now()))
+        await asyncio.sleep(100)
+        del site.pbx.faults["101"]
+        site.hub.post("101", StatusSeen("Available", site.clock.now()))
+        await asyncio.sleep(100)
+        state = site.hub.state("101")
+        assert (state.status_claim, state.status_write.trouble, state.status_write.attempts) == (
+            None,
+            None,
+            0,
+        )
 
 
 async def test_progress_is_not_lost_while_a_write_waits_or_the_disk_is_full_but_while_it_hangs():

@@ -417,7 +417,8 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
     if state.free_wanted and free:
         say(ChangeStatus(Because.TEAMS_FREE_UNCLAIMED, policy.freeable(), AVAILABLE))
         return replace(state, status_write=_doing(state.status_write, Because.TEAMS_FREE_UNCLAIMED))
-    return state
+    wanted = claim is not None or (spell is not None and not spell.done) or state.free_wanted
+    return replace(state, status_write=Write()) if state.status_write.attempts and not wanted else state
 
 
 def _take(state: State, spell: Spell, person: Presence, now: float, policy: Policy, say: Say) -> State:
@@ -443,7 +444,9 @@ def _settle_teams(state: State, now: float, policy: Policy, say: Say) -> State:
 
     if wish is None:
         status_unknown = bool(policy.pair_for) and state.status is None
-        if claim is None or status_unknown:
+        if claim is None:  # nothing is wanted any more: whatever did not work is no trouble
+            return replace(state, teams_write=Write()) if write.attempts else state
+        if status_unknown:
             return state
         say(ClearPresence(Because.CALL_OVER, claim.pair))
         return replace(state, teams_write=_doing(write, Because.CALL_OVER))
