@@ -450,6 +450,14 @@ def test_what_a_late_notification_gave_back_is_taken_again_although_teams_is_awa
     book.feed(teams("Away/Away")).expect(take()).feed(wrote(AVAILABLE, AWAY), teams("Away/Away")).expect()
 
 
+def test_who_was_free_for_a_moment_between_two_looks_gets_nothing_taken_again():
+    """Two notifications in a row, and a read that says what the second one said."""
+    book = taken().feed(notified(FREE)).expect(look(Because.TO_CONFIRM), give_back())
+    book.feed(wrote(AWAY, AVAILABLE), notified("Away/Away")).expect(look(Because.TO_CONFIRM))
+    book.feed(teams("Away/Away")).expect()
+    book.feed(teams("Away/Away")).expect()
+
+
 def test_a_late_notification_of_free_does_not_undo_what_a_person_set_by_hand():
     book = taken().feed(status(AVAILABLE)).expect()
     book.feed(notified(FREE)).expect(look(Because.TO_CONFIRM))

@@ -142,6 +142,24 @@ async def test_an_extension_that_is_not_monitored_is_in_trouble_and_later_not():
         assert "3cx calls" not in site.people["103"].troubles
 
 
+async def test_where_participants_are_refused_the_end_of_one_call_does_not_hide_the_others():
+    async with office() as site:
+        await site.call("101")
+        second = await site.call("101")
+        await asyncio.sleep(1)
+        assert site.legs("101") == (C, C)
+        refused = {"status": {"code": 403, "path": "/callcontrol"}}
+        await site.play("POST", "/faults", refused)
+        third = await site.call("101", "Ringing")
+        await asyncio.sleep(0.2)
+        told: list[object] = []
+        site.reader.on_seen = lambda _member, event: told.append(event)
+        await site.play("DELETE", f"/calls/{third}")
+        await site.play("DELETE", f"/calls/{second}")
+        await asyncio.sleep(0.2)
+        assert LegsSeen(()) not in told, "it is not known that there is no call"
+
+
 async def test_without_call_control_active_calls_take_its_place_until_it_is_there():
     async with office(running=False) as site:
         await site.play("POST", "/faults", {"status": {"code": 403, "path": "/callcontrol"}})

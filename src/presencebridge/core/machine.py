@@ -140,6 +140,9 @@ def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, sa
     state = replace(state, shown=e.presence, presence_mark=e.asked_at, sequence=e.sequence or state.sequence)
     if is_echo:
         return replace(state, veiled=True)
+    if _same(state.hint, e.presence) and state.spell and state.spell.regretted:
+        # What was told last is true, so what was told before it was: it was over when it was given back.
+        state = replace(state, spell=replace(state.spell, regretted=False))
     state = replace(state, hint=None)
     return _person_shows(state, e.presence, now, policy) if e.presence.is_known() else state
 

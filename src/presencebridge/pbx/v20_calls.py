@@ -253,6 +253,10 @@ class Picture:
         self._visible -= {dn}
         self._participants.pop(dn, None)
 
+    def shows(self, dn: str) -> bool:
+        """Whether this extension may be watched, so that no legs means no call."""
+        return dn in self._visible
+
     def is_silent(self) -> bool:
         """Whether a whole read found what no event has told by now. Each finding counts once."""
         untold, self._untold = self._untold, {}

@@ -205,8 +205,12 @@ class V20Calls:
             if self._picture.event(event):
                 self._due[event.dn] = None
                 self._has_due.set()
-            elif event.told is v20_calls.Told.REMOVED:
+            elif event.told is not v20_calls.Told.REMOVED:
+                pass
+            elif self._picture.shows(event.dn):
                 self.on_legs(event.dn, self._picture.legs_of(event.dn))
+            else:
+                self.on_gap()
 
     def _connected(self) -> None:
         self._picture.connected()

@@ -13,15 +13,18 @@ import msgspec
 from msgspec.structs import replace
 
 from presencebridge.core import events, machine
-from presencebridge.core.model import State, Write
+from presencebridge.core.model import State, Write, parse_pair
 from presencebridge.core.policy import Policy
-from presencebridge.graph import subscriptions, watcher
+from presencebridge.graph import calls, subscriptions, watcher
+from presencebridge.graph.client import GraphClient
 from presencebridge.graph.subscriptions import Action
-from presencebridge.pbx import v20, web_api
+from presencebridge.pbx import v20, v20_calls, web_api
 from presencebridge.pbx.answers import StatusChange
 from presencebridge.pbx.v20_statuses import V20Statuses
 from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.runtime import hub
+from presencebridge.runtime.directory import MatchedPeople
+from presencebridge.runtime.presence_reader import PresenceReader
 from presencebridge.simulation.disk import DiskStore
 from presencebridge.simulation.making import Faults, plan_of
 from presencebridge.simulation.plan import Plan
@@ -224,6 +227,163 @@ def _one_waits_for_all() -> Patch:
     return mock.patch.object(hub.Hub, "_write_status", write)
 
 
+def _hint_believed() -> Patch:
+    """A notification is taken for as true as a read."""
+    real = machine._presence_seen  # noqa: SLF001
+
+    def seen(state: State, event: events.PresenceSeen, now: float, *rest: Any) -> State:
+        return real(state, replace(event, source=events.Source.READ, asked_at=now), now, *rest)
+
+    return mock.patch.dict(machine._ON, {events.PresenceSeen: seen})  # noqa: SLF001
+
+
+def _only_told() -> Patch:
+    """What no notification told is never read: an answer counts only where one was waited for."""
+    real = PresenceReader._hear  # noqa: SLF001
+
+    def hear(self: PresenceReader, user: str, *rest: Any) -> None:
+        if user in self._wanted:
+            real(self, user, *rest)
+
+    return mock.patch.object(PresenceReader, "_hear", hear)
+
+
+@contextlib.contextmanager
+def _retry_after_ignored() -> Iterator[None]:
+    with mock.patch.object(calls, "retry_after", return_value=None):
+        yield
+
+
+def _socket_kept_for_ever() -> Patch:
+    """A websocket that is mute is never found to be."""
+    return mock.patch.object(v20_calls.Picture, "is_silent", lambda _: False)  # noqa: PT008
+
+
+@contextlib.contextmanager
+def _renewed_blindly() -> Iterator[None]:
+    """A link that is lost counts as a call that goes on."""
+    real = machine._pbx_lost  # noqa: SLF001
+
+    def lost(state: State, *rest: Any) -> State:
+        return replace(real(state, *rest), pbx_up=True, legs=state.legs, status=state.status)
+
+    with mock.patch.dict(machine._ON, {events.PbxLost: lost}):  # noqa: SLF001
+        yield
+
+
+def _ignored_taken_for_done() -> Patch:
+    """What 3CX accepts is believed to be done."""
+    real = machine._status_written  # noqa: SLF001
+
+    def written(state: State, event: events.StatusWritten, *rest: Any) -> State:
+        claim = state.status_claim
+        if event.wrote and event.before == event.after and claim:
+            event = replace(event, after=claim.value)
+        return real(state, event, *rest)
+
+    return mock.patch.dict(machine._ON, {events.StatusWritten: written})  # noqa: SLF001
+
+
+def _pause_never_ends() -> Patch:
+    return mock.patch.object(machine, "_end_pause", lambda state, *_: state)
+
+
+def _freed_at_start() -> Patch:
+    """The first look after a start counts as a change to Available."""
+    real = machine._person_shows  # noqa: SLF001
+
+    def shows(state: State, *rest: Any) -> State:
+        return real(replace(state, person=state.person or parse_pair("Busy/Busy"), veiled=False), *rest)
+
+    return mock.patch.object(machine, "_person_shows", shows)
+
+
+def _stale_status_wins() -> Patch:
+    """A read of the status that is older than our write is believed."""
+    real = machine._status_seen  # noqa: SLF001
+
+    def seen(state: State, event: events.StatusSeen, now: float, *rest: Any) -> State:
+        after = real(replace(state, status_mark=0.0), replace(event, asked_at=now), now, *rest)
+        return replace(after, status_mark=state.status_mark)
+
+    return mock.patch.dict(machine._ON, {events.StatusSeen: seen})  # noqa: SLF001
+
+
+def _stale_presence_wins() -> Patch:
+    """A read of Teams that is older than our write is believed."""
+    real = machine._presence_seen  # noqa: SLF001
+
+    def seen(state: State, event: events.PresenceSeen, now: float, *rest: Any) -> State:
+        read = event.source is events.Source.READ
+        return real(state, replace(event, asked_at=now, sequence=None) if read else event, now, *rest)
+
+    return mock.patch.dict(machine._ON, {events.PresenceSeen: seen})  # noqa: SLF001
+
+
+def _sent_once() -> Patch:
+    """A write without an answer counts as one that never arrived."""
+    return mock.patch.object(machine, "_maybe_sent", lambda claim, *_: claim)
+
+
+def _pause_forgotten() -> Patch:
+    """A restart ends every pause."""
+    real = machine._started  # noqa: SLF001
+
+    def started(state: State, *rest: Any) -> State:
+        return real(replace(state, paused=False, paused_until=None), *rest)
+
+    return mock.patch.dict(machine._ON, {events.Started: started})  # noqa: SLF001
+
+
+def _leaver_kept() -> Patch:
+    """Who is to be served no more is served all the same."""
+    return mock.patch.object(MatchedPeople, "_is_still", lambda *_: True)  # noqa: PT008
+
+
+def _leaver_dropped() -> Patch:
+    """Who leaves is forgotten, and what is ours is not given back."""
+
+    async def leave(self: hub.Hub, member: Any, _within_s: float) -> None:
+        self._leaving[member.key] = asyncio.Event()
+        await self._stop_worker(member.key)
+        await self._drop(member)
+
+    return mock.patch.object(hub.Hub, "leave", leave)
+
+
+def _one_watcher_of_two() -> Patch:
+    """Only the first watcher's people are watched, and nobody is read."""
+    real = subscriptions.share
+
+    def share(ids: tuple[str, ...], watchers: int, most: int) -> list[tuple[str, ...]]:
+        first, *others = real(ids, watchers, most)
+        return [first, *(() for _ in others)]
+
+    return mock.patch.object(subscriptions, "share", share)
+
+
+def _token_kept() -> Patch:
+    """A token that Graph refuses is used again and again."""
+    real = GraphClient.run
+
+    async def run(self: GraphClient, call: Any) -> Any:
+        tokens = self._tokens
+        kept = mock.patch.object(tokens, "token", lambda **_: type(tokens).token(tokens))
+        with kept:
+            return await real(self, call)
+
+    return mock.patch.object(GraphClient, "run", run)
+
+
+def _two_sessions() -> Patch:
+    """After our session its pair is believed at once to be the person's."""
+    return mock.patch.object(machine, "_session_over", _over_at_once)
+
+
+def _over_at_once(state: State, _claim: Any, now: float, _say: Any) -> State:
+    return replace(state, teams_claim=None, released=None, veiled=False, presence_mark=now)
+
+
 MUTANTS: Final = {
     "echo ignored": Mutant("our own session counts as the person's", _echo_ignored, 3),
     "lease not renewed": Mutant("the session is not renewed", _lease_not_renewed, 3),
@@ -244,6 +404,25 @@ MUTANTS: Final = {
     "wrong person": Mutant("a call in Teams is somebody else's", _told_of_the_wrong_person, 3),
     "one waits for all": Mutant("a write holds up everybody's", _one_waits_for_all, 3),
     "ringing counts": Mutant("a ringing phone is a call", _ringing_counts, 3),
+    "hint believed": Mutant("a notification is as good as a read", _hint_believed, 3, "all"),
+    "only told": Mutant("what no notification told is never read", _only_told, 3, "all"),
+    "Retry-After ignored": Mutant("it asks again before it may", _retry_after_ignored, 3, "all"),
+    "socket kept": Mutant("a mute websocket is never replaced", _socket_kept_for_ever, 1, "all"),
+    "renewed blindly": Mutant("a lost link counts as a call that goes on", _renewed_blindly, 3, "all"),
+    "ignored taken for done": Mutant("what 3CX accepted counts as done", _ignored_taken_for_done, 3, "all"),
+    "pause never ends": Mutant("a pause until a time has no end", _pause_never_ends, 3),
+    "pause forgotten": Mutant("a restart ends a pause", _pause_forgotten, 3, "all"),
+    "freed at start": Mutant("a start counts as a change to Available", _freed_at_start, 3, "all"),
+    "stale status wins": Mutant("a read of 3CX from before our write counts", _stale_status_wins, 3, "all"),
+    "stale presence wins": Mutant(
+        "a read of Teams from before our write counts", _stale_presence_wins, 3, "all"
+    ),
+    "sent once": Mutant("a write without an answer never arrived", _sent_once, 3, "all"),
+    "leaver kept": Mutant("who leaves is served all the same", _leaver_kept, 1),
+    "leaver dropped": Mutant("who leaves keeps what is ours", _leaver_dropped, 1),
+    "one watcher of two": Mutant("the second watcher watches nobody", _one_watcher_of_two, 3),
+    "token kept": Mutant("a refused token is never renewed", _token_kept, 3, "all"),
+    "over at once": Mutant("our session's own end counts as the person's change", _two_sessions, 3),
     "hold is no call": Mutant("a call on hold is none", _hold_is_no_call, 3),
 }
 """By name. Each has a seed in which the service, without the fault, does nothing wrong."""

@@ -505,7 +505,9 @@ KINDS: Final[dict[str, Kind]] = {
 }
 SWIZZLED: Final = ("teams cut", "3cx cut", "webhook cut")
 """The links that are cut one by one and restored in random order."""
-_UNDELIVERED: Final = frozenset({"webhook cut", "killed", "killed writing", "torn database", "restarted"})
+_UNDELIVERED: Final = frozenset(
+    {"webhook cut", "killed", "killed writing", "torn database", "restarted", "slept"}
+)
 """After these, notifications of their time come late: Graph waits twice as long each time."""
 _TOTAL: Final = frozenset({"3cx cut", "3cx silent"})
 """Through which nothing gets, unless it is a share of it."""
