@@ -1,7 +1,8 @@
 """What stands in the documents between fences, and how it says that it is not to be run.
 
 A block of ```sh is run as it stands, unless the line before it is a comment `<!-- not run: the reason -->`. A
-block of ```toml is part of a config and passes the check; others say so: `<!-- no config: what it is -->`.
+block of ```toml is part of a config and passes the check; others say so: `<!-- no config: what it is -->`,
+or, what holds for a folder of sites, `<!-- file: node.toml -->`.
 """
 
 import re

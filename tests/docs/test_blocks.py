@@ -15,6 +15,7 @@ from sandbox import Sandbox
 
 from presencebridge import config
 from presencebridge.cli.main import app
+from presencebridge.config.reading import load_node
 
 RUN_ELSEWHERE = {
     "docs/emulator-graph.md": "tests/emulators/test_graph_docs.py",
@@ -138,17 +139,26 @@ def test_every_config_passes_the_check(block, tmp_path):
     if block.mark.startswith("no config"):
         assert len(block.marked("no config")) > 8, "say what it is: <!-- no config: ... -->"
         return
+    if block.marked("file") == "node.toml":
+        placed(told, tmp_path / "node.toml")
+        load_node(tmp_path / "node.toml")
+        return
     whole = {**WHOLE, **told}
     for section in ("teams", "pbx"):
         if section in told and not {"tenant_id", "kind"} & set(told[section]):
             whole[section] = WHOLE[section] | told[section]
     if told.get("teams", {}).get("certificate_file"):
         whole["teams"].pop("client_secret_file", None)
-    (tmp_path / "site.toml").write_text(as_toml(whole))
-    for file in files(whole):
-        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / file).write_text("a word that is long enough")
+    placed(whole, tmp_path / "site.toml")
     config.load(tmp_path / "site.toml")
+
+
+def placed(tables: dict[str, Any], config_file: Path) -> None:
+    """Write a config, and what it names beside it."""
+    config_file.write_text(as_toml(tables))
+    for number, file in enumerate(files(tables)):
+        (config_file.parent / file).parent.mkdir(parents=True, exist_ok=True)
+        (config_file.parent / file).write_text(f"long-enough-and-no-other-{number}")
 
 
 def files(section: Any) -> list[str]:
