@@ -86,3 +86,18 @@ async def test_state_is_there_for_the_next_owner() -> None:
     assert SharedStore("s", writer, found).load() == {
         "anna@example.org": State(), "102": State(paused=True)
     }  # fmt: skip
+
+
+async def test_who_is_cancelled_takes_none_of_the_others_along() -> None:
+    office = Office()
+    store = SharedStore("s", await office.taken(), {})
+    async with asyncio.timeout(20):
+        for _ in range(20):
+            saves = [asyncio.ensure_future(store.save(f"{number}", State())) for number in range(20)]
+            await asyncio.sleep(0.001)
+            for save in saves[::3]:
+                save.cancel()
+            ends = await asyncio.gather(*saves, return_exceptions=True)
+            assert all(end is None for end, number in zip(ends, range(20), strict=True) if number % 3)
+        await store.save("last", State())
+    assert set(store.load()) >= {"1", "2", "4", "last"}

@@ -214,7 +214,7 @@ MUTANTS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "epoch not checked": (_epoch_not_checked, (SLOW, SLOW, KILLED)),
     "taken from the living": (_taken_from_the_living, (CUT_OFF, KILLED)),
     "released before it is over": (_released_before_it_is_over, (KILLED,)),
-    "lost take forgotten": (_lost_take_forgotten, (UNANSWERED, KILLED)),
+    "lost take forgotten": (_lost_take_forgotten, (UNANSWERED, CUT_OFF)),
     "read before the barrier": (_read_before_the_barrier, (STALE, KILLED)),
     "fence not moved": (_fence_not_moved, (SLOW, UNANSWERED)),
 }

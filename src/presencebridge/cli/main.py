@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from cyclopts import App
 
 from presencebridge import __version__
+from presencebridge.cli.cluster import cluster
 from presencebridge.cli.demo import demo
 from presencebridge.cli.doctor import doctor
 from presencebridge.cli.emulate import emulate
@@ -41,7 +42,7 @@ for command in (
     simulate,
 ):
     app.command(command)
-for group in (teams, pbx, emulate):
+for group in (teams, pbx, cluster, emulate):
     app.command(group)
 
 

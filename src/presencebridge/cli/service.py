@@ -8,13 +8,16 @@ import resource
 import signal
 import sys
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from presencebridge.cli.which import config_of, folder_of
 from presencebridge.config import Config, advise, load, node_of, not_shared, site_files, site_of
 from presencebridge.errors import Misconfigured, Problem
+
+if TYPE_CHECKING:
+    from presencebridge.cluster.joined import Cluster
 
 _PR_SET_DUMPABLE: Final = 4
 """https://man7.org/linux/man-pages/man2/pr_set_dumpable.2const.html"""
@@ -43,7 +46,11 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     if not is_folder:
         _advise(load(config))
     log.set_up()
-    node = Node(Folder(config) if is_folder else OneFile(config), dry_run=dry_run)
+    node = Node(
+        Folder(config) if is_folder else OneFile(config),
+        dry_run=dry_run,
+        ownership=_ownership(config) if is_folder and not dry_run else None,
+    )
     if dry_run:
         structlog.contextvars.bind_contextvars(dry_run=True)
 
@@ -78,6 +85,16 @@ def run(*, config: Path, dry_run: bool = False) -> None:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve())
+
+
+def _ownership(folder: Path) -> "Cluster | None":
+    """With other nodes, if `node.toml` names them; without, nothing of that is imported."""
+    section = node_of(folder).cluster
+    if section is None:
+        return None
+    from presencebridge.cluster.opening import cluster_of
+
+    return cluster_of(section)
 
 
 def keep_memory_private() -> None:
@@ -150,7 +167,22 @@ def login(*, config: Path, site: str = "", watcher: str = "default") -> None:
         raise Misconfigured([Problem("--watcher", f"there is no watcher {watcher}", cure)])
     tokens = watcher_tokens(loaded, watcher)
     who = asyncio.run(tokens.sign_in(lambda text: print(text, flush=True)))
+    _share_sign_in(config, site, loaded, watcher)
     print(f"watcher {watcher} is signed in as {who}; a running service takes it up within half a minute")
+
+
+def _share_sign_in(config: Path, site: str, loaded: Config, watcher: str) -> None:
+    """In a cluster the sign-in goes to whichever node owns the site."""
+    folder = folder_of(config)
+    section = node_of(folder).cluster if folder is not None else None
+    if section is None:
+        return
+    from presencebridge.cluster.opening import lay_down_sign_in
+    from presencebridge.files import FolderFiles
+
+    files, name = FolderFiles(loaded.state.dir), f"watcher-{watcher}.json"
+    asyncio.run(lay_down_sign_in(section, site or config.stem, name, files.read(name) or b""))
+    files.delete(name)
 
 
 def _advise(config: Config) -> None:

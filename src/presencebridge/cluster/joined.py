@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import secrets
-import socket
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from importlib.metadata import version
@@ -49,14 +48,14 @@ class Cluster:
         engine_of: EngineOf,
         seal: Seal,
         *,
-        name: str = "",
+        name: str,
         lease_s: float = 10.0,
         outside: Outside | None = None,
         clock: Clock | None = None,
         new_incarnation: Callable[[], str] = secrets.token_hex,
     ) -> None:
         self._engine_of, self._seal = engine_of, seal
-        self.name = name or socket.gethostname()
+        self.name = name
         self._lease_s = lease_s
         self._outside = outside or Outside()
         self._clock = clock or Clock()
@@ -68,6 +67,8 @@ class Cluster:
         self.session: Session | None = None
         self.ownership: Ownership | None = None
         self._held: dict[str, _Held] = {}
+        self._has_started = asyncio.Event()
+        """Set when a site has come, for which a sign-in may lie ready."""
 
     # What the process asks
 
@@ -142,6 +143,7 @@ class Cluster:
         delivery = Delivery(site, engine, writer, found, partial(node.take, site))
         held = self._held[site] = _Held(guard, files, delivery)
         held.tasks = [tasks.create_task(files.run()), tasks.create_task(delivery.run())]
+        self._has_started.set()
         node.take_up(site, SharedOutside(self._outside, guard, store, files))
 
     async def _stop(self, node: Runs, tenure: Tenure) -> None:
@@ -157,7 +159,10 @@ class Cluster:
     async def _look_for_sign_ins(self, engine: Engine) -> None:
         """Somebody signed in on any machine: the site's owner takes it to the other files."""
         while True:
-            await asyncio.sleep(_LOOK_FOR_SIGN_INS_EVERY_S)
+            self._has_started.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_FOR_SIGN_INS_EVERY_S):
+                    await self._has_started.wait()
             with contextlib.suppress(EngineError, OSError):
                 for key, entry in (await engine.under(ALL_SIGN_INS)).items():
                     site, name = sign_in_of(key)

@@ -102,7 +102,7 @@ async def _quiet(error: Exception) -> None:
 
 class NatsEngine:
     def __init__(self, client: Client, access: Access) -> None:
-        self._client = client
+        self.client = client
         self._js: JetStreamContext = client.jetstream(timeout=_WITHIN_S)
         self._access = access
         self._state = f"{access.prefix}-state"
@@ -111,8 +111,8 @@ class NatsEngine:
     @property
     def connected_to(self) -> str:
         """The server that we talk to just now, without what authenticates us; empty: none."""
-        url = self._client.connected_url
-        return f"{url.hostname}:{url.port}" if url is not None and self._client.is_connected else ""
+        url = self.client.connected_url
+        return f"{url.hostname}:{url.port}" if url is not None and self.client.is_connected else ""
 
     async def set_up(self) -> None:
         """Make the two streams, unless they are there. What an operator has set on them stays."""
@@ -159,6 +159,11 @@ class NatsEngine:
         found, _ = await self._page(self._state, {"last_by_subj": self._subject(key)})
         return self._entry(found[0]) if found and found[0].data else None
 
+    async def last(self, key: str) -> int:
+        """The key's revision, also where its value is empty; 0 if there is none."""
+        found, _ = await self._page(self._state, {"last_by_subj": self._subject(key)})
+        return found[0].sequence if found else 0
+
     async def put(self, key: str, value: bytes, expected: int) -> int:
         subject = self._subject(key)
         try:
@@ -182,7 +187,7 @@ class NatsEngine:
         try:
             for number, (key, value) in enumerate(items[:-1], 1):
                 headers = {"Nats-Batch-Id": batch, "Nats-Batch-Sequence": str(number)}
-                await self._client.publish(
+                await self.client.publish(
                     self._subject(key), value, headers=headers | (fencing if number == 1 else {})
                 )
             key, value = items[-1]
@@ -193,7 +198,7 @@ class NatsEngine:
                     "Nats-Batch-Sequence": str(len(items)),
                     "Nats-Batch-Commit": "1",
                 }
-            answer = await self._client.request(
+            answer = await self.client.request(
                 self._subject(key), value, timeout=_WITHIN_S, headers=dict(headers)
             )
             said = json.loads(answer.data)
@@ -251,7 +256,7 @@ class NatsEngine:
 
     async def nudge(self, subject: str) -> None:
         with contextlib.suppress(*_FAILS):
-            await self._client.publish(f"{self._access.prefix}.nudge.{subject}")
+            await self.client.publish(f"{self._access.prefix}.nudge.{subject}")
 
     @contextlib.asynccontextmanager
     async def listening(self, subject: str, on_nudge: Callable[[], None]) -> AsyncIterator[None]:
@@ -259,7 +264,7 @@ class NatsEngine:
             on_nudge()
 
         try:
-            subscription = await self._client.subscribe(f"{self._access.prefix}.nudge.{subject}", cb=heard)
+            subscription = await self.client.subscribe(f"{self._access.prefix}.nudge.{subject}", cb=heard)
         except _FAILS as error:
             raise EngineError(_in_words(error)) from error
         try:
@@ -272,12 +277,12 @@ class NatsEngine:
 
     async def _page(self, stream: str, question: dict[str, Any]) -> tuple[list["_Found"], bool]:
         """One page of messages, and whether there are more. Raises `EngineError`."""
-        inbox = self._client.new_inbox()
+        inbox = self.client.new_inbox()
         found: list[_Found] = []
         try:
-            subscription = await self._client.subscribe(inbox)
+            subscription = await self.client.subscribe(inbox)
             try:
-                await self._client.publish(
+                await self.client.publish(
                     f"$JS.API.DIRECT.GET.{stream}", json.dumps(question).encode(), reply=inbox
                 )
                 while True:

@@ -62,6 +62,8 @@ class Session:
         self._revision = 0
         self._sent = (float("-inf"), float("-inf"))
         self._others: dict[str, _Watched] = {}
+        self._writing_since: float | None = None
+        """Since when each of our renewals was carried out, by `pace`; None while they are not."""
         self._soon = asyncio.Event()
         self.joined = asyncio.Event()
         self.lost = asyncio.Event()
@@ -112,9 +114,13 @@ class Session:
         """Join, renew and watch the others, until cancelled or lost."""
         while not self.lost.is_set():
             begun = self._clock.pace()
-            with contextlib.suppress(EngineError, TimeoutError):
+            try:
                 async with asyncio.timeout(self._record.lease_s / 2):
                     await self._beat()
+            except (EngineError, TimeoutError):
+                self._writing_since = None
+            else:
+                self._writing_since = self._writing_since or self._clock.pace()
             with contextlib.suppress(EngineError, TimeoutError):
                 async with asyncio.timeout(self._record.lease_s / 2):
                     await self._look()
@@ -221,9 +227,14 @@ class Session:
             seen = self._others.get(record.name)
             if seen is None or seen.revision < entry.revision:
                 self._others[record.name] = _Watched(entry.revision, now, record)
-            elif not record.ended and now - seen.since > max(record.lease_s, self._record.lease_s):
+            elif not record.ended and self._is_silent(seen, now):
                 await self._end_other(entry, record)
         self.on_nodes()
+
+    def _is_silent(self, seen: "_Watched", now: float) -> bool:
+        """Whether it could have renewed: while the engine takes no writes, nobody is to blame."""
+        since = max(seen.since, self._writing_since or now)
+        return now - since > max(seen.record.lease_s, self._record.lease_s)
 
     async def _end_other(self, entry: Entry, record: NodeRecord) -> None:
         ended = replace(record, ended=True)

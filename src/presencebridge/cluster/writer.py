@@ -35,7 +35,7 @@ class Writer:
         async with self._turn:
             if not done.done():
                 await self._flush(done)
-        await done
+        await asyncio.shield(done)  # who is cancelled takes none of the others along
 
     async def _flush(self, done: "asyncio.Future[None]") -> None:
         changes, self._waiting, self._done = self._waiting, {}, None

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from presencebridge.config.addresses import is_loopback, parse_listen
+from presencebridge.config.cluster_section import problems_of
 from presencebridge.config.draft import Unread
 from presencebridge.config.node_file import NodeConfig
 from presencebridge.config.policy_section import PolicySection, session_pair
@@ -68,6 +69,7 @@ def _node_matters(node: NodeConfig) -> Iterator[Problems]:
     yield _listen("[webhook] listen", node.webhook.listen)
     yield _two_ports(node.operator.listen, node.webhook.listen)
     yield _accesses(node)
+    yield iter(problems_of(node.cluster) if node.cluster else ())
 
 
 def _as_far_as_read(found: Iterator[_T]) -> Iterator[_T]:

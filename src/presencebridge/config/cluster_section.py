@@ -1,6 +1,7 @@
 """[cluster] of node.toml: several nodes that share the sites among them."""
 
 import importlib.util
+import socket
 from pathlib import Path
 from typing import Final
 
@@ -30,6 +31,10 @@ class ClusterSection(msgspec.Struct, frozen=True, kw_only=True):
     """On how many NATS servers everything is kept: 3, or 1 for a trial with one server."""
     prefix: str = "presencebridge"
     """Before all names in NATS, so that one NATS can serve several clusters."""
+
+    @property
+    def node_name(self) -> str:
+        return self.name or socket.gethostname()
 
 
 _NO_CLIENT: Final = ("nats-py is not installed", "install it: pip install 'presencebridge[cluster]'")

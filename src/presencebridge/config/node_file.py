@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from presencebridge.config.cluster_section import ClusterSection
 from presencebridge.config.sections import Operator, StateSection
 
 
@@ -32,6 +33,8 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True):
     webhook: NodeWebhook = NodeWebhook()
     state: StateSection = StateSection()
     """Each site has a folder of its own in it, by its name."""
+    cluster: ClusterSection | None = None
+    """Other nodes have the same sites; None: this one runs all of them."""
 
     @property
     def access(self) -> tuple[Access, ...]:

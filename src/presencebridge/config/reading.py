@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, cast
 import msgspec
 
 from presencebridge.config.checks import check, check_node
+from presencebridge.config.cluster_section import ClusterSection
 from presencebridge.config.draft import Draft
 from presencebridge.config.lines import Lines
 from presencebridge.config.node_file import NodeConfig, NodeOperator, NodeWebhook
@@ -47,6 +48,7 @@ _NODE_SECTIONS: Final[dict[str, type[msgspec.Struct]]] = {
     "operator": NodeOperator,
     "webhook": NodeWebhook,
     "state": StateSection,
+    "cluster": ClusterSection,
 }
 
 
@@ -128,10 +130,11 @@ class _Reading:
 
     def node(self, raw: dict[str, Any]) -> NodeConfig:
         """The same for `node.toml`."""
-        self._foreign_sections(raw, _NODE_SECTIONS)
-        sections = {
-            name: self._struct(f"[{name}]", raw.get(name, {}), kind) for name, kind in _NODE_SECTIONS.items()
-        }
+        kinds = dict(_NODE_SECTIONS)
+        self._foreign_sections(raw, kinds)
+        if "cluster" not in raw:
+            del kinds["cluster"]
+        sections = {name: self._struct(f"[{name}]", raw.get(name, {}), kind) for name, kind in kinds.items()}
         if self.problems:
             return cast("NodeConfig", Draft(NodeConfig, sections))
         return NodeConfig(**cast("dict[str, Any]", sections))

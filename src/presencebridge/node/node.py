@@ -57,7 +57,7 @@ class Node:
         """Sites of which no config could be used so far."""
         self._tasks: asyncio.TaskGroup | None = None
         self._stack = contextlib.AsyncExitStack()
-        self._door = Door(self.take, self._too_large)
+        self._door = Door(self._ownership.take or self.take, self._too_large)
         self._guard: Guard | None = None
         self._wanted = asyncio.Event()
         self._died: Exception | None = None
@@ -95,22 +95,26 @@ class Node:
             await self._listen_to_operators(self._stack)
             async with asyncio.TaskGroup() as self._tasks:
                 others = [self._tasks.create_task(self._wait_for(stop), name="stop")]
+                owning: list[asyncio.Task[None]] = []
                 await self._take_over(self._found)
                 if self.alone is not None:
                     self.take_up(self.alone)
                     await self._keepers[self.alone].settled.wait()
                 else:
-                    others.append(self._tasks.create_task(self._ownership.run(self), name="ownership"))
+                    owning.append(self._tasks.create_task(self._ownership.run(self), name="ownership"))
                 if not self._stop.is_set():
                     others.append(self._tasks.create_task(self._keep_looking(), name="config"))
                     on_listening()
                 await self._stop.wait()
                 for task in others:
                     task.cancel()
+                await self._ownership.leave()
                 for keeper in self._keepers.values():
                     keeper.end(End.STOPPED)
                 if self._running:
                     await asyncio.wait(self._running.values())
+                for task in owning:  # not before: what it holds is needed to the end
+                    task.cancel()
             self._tasks = None
             for journal in self._journals.values():
                 journal.close()
@@ -234,10 +238,9 @@ class Node:
         if keeper is None:
             return
         running = self._running[site]
+        keeper.end(End.AGAIN)
         if at_once:
             running.cancel()
-        else:
-            keeper.end(End.AGAIN)
         await asyncio.wait([running])
 
     # Who listens

@@ -1,10 +1,12 @@
 """Which of the sites this node runs. Alone it runs all of them, for ever; a cluster says more."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from presencebridge.adapters import Outside
+
+Take = Callable[[str, bytes], Awaitable[bool]]
 
 
 class Runs(Protocol):
@@ -20,9 +22,16 @@ class Runs(Protocol):
         so nothing that it is at is finished.
         """
 
+    def take(self, site: str, body: bytes) -> bool:
+        """Hand a notification to a site that runs here. False if it has to be handed over again later."""
+
 
 class Ownership(Protocol):
     """Tells a node what to run."""
+
+    @property
+    def take(self) -> Take | None:
+        """Takes in what comes for any site, wherever that runs; None: only what runs here is served."""
 
     def known(self, sites: Collection[str]) -> None:
         """These are the sites that the config has by now."""
@@ -30,9 +39,14 @@ class Ownership(Protocol):
     async def run(self, node: Runs) -> None:
         """Tell the node, whenever it changes, until cancelled."""
 
+    async def leave(self) -> None:
+        """The node is to end: return when others have what it runs, as far as there are any."""
+
 
 class Alone:
     """There is no other node: every site is run here."""
+
+    take: Take | None = None
 
     def __init__(self) -> None:
         self._sites: Collection[str] = ()
@@ -48,3 +62,6 @@ class Alone:
             self._changed.clear()
             for site in self._sites:
                 node.take_up(site)
+
+    async def leave(self) -> None:
+        pass

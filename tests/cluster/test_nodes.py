@@ -1,0 +1,78 @@
+"""Three nodes, three NATS servers, people living their day: the quick version of `benchmarks/cluster.py`."""
+
+import asyncio
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from nats_kit import nats_servers
+from trial_of_nodes import Trial
+
+pytestmark = pytest.mark.timeout(240)
+
+LEASE_S = 3.0
+
+
+async def test_nodes_and_servers_die_freeze_and_leave_and_nobody_ends_wrong(tmp_path: Path) -> None:
+    with nats_servers(tmp_path / "nats") as servers:
+        trial = Trial(tmp_path, servers, sites=6, people=2, lease_s=LEASE_S)
+        async with trial.set_up():
+            for node in trial.nodes:
+                node.start()
+            await trial.everybody_is_served()
+            await trial.at_rest()
+            async with trial.people_live(4.0):
+                # A node and the server that leads, both at once.
+                trial.nodes[0].kill()
+                leader = await trial.leader()
+                servers.kill(leader)
+                await trial.everybody_is_served(nodes=2)
+                # One that is frozen until long after its sites have gone to others.
+                trial.nodes[1].send(signal.SIGSTOP)
+                trial.nodes[0].start()
+                servers.start(leader)
+                await trial.everybody_is_served(nodes=2)
+                trial.nodes[1].send(signal.SIGCONT)
+                await trial.everybody_is_served()
+                # One that can't reach NATS, and Teams and 3CX it can.
+                trial.nodes[2].cut_off(True)
+                await trial.everybody_is_served(nodes=2)
+                trial.nodes[2].cut_off(False)
+                await trial.everybody_is_served()
+                # One that is told to go.
+                begun = time.time()
+                trial.nodes[0].send(signal.SIGTERM)
+                assert await trial.nodes[0].ended() == 0
+                await trial.everybody_is_served(nodes=2)
+                gaps = trial.gaps_since(begun, {0})
+            await trial.at_rest()
+            assert len(gaps) == 2
+            assert max(gaps) < LEASE_S, "a site that is handed over waits for no lease"
+            assert trial.foreign_writes() == []
+            assert await trial.lost_notices() == []
+            assert sum(map(len, trial.accepted.values())) > 10
+            assert len(trial.writes) > 10
+
+
+async def test_a_notification_is_taken_in_by_any_node_and_refused_without_the_engine(tmp_path: Path) -> None:
+    with nats_servers(tmp_path / "nats") as servers:
+        trial = Trial(tmp_path, servers, sites=1, people=1, lease_s=LEASE_S)
+        async with trial.set_up():
+            for node in trial.nodes[:2]:
+                node.start()
+            await trial.until("somebody serves", lambda: bool(trial.last_asked))
+            await trial.until("both listen", lambda: all("webhook" in one.said for one in trial.nodes[:2]))
+
+            async def answers() -> list[int]:
+                url = "http://127.0.0.1:{}/hook/site01"
+                posts = [trial.http.post(url.format(one.hook_port), content=b"{}") for one in trial.nodes[:2]]
+                return [answer.status_code for answer in await asyncio.gather(*posts)]
+
+            async with asyncio.timeout(30):
+                while await answers() != [202, 202]:
+                    await asyncio.sleep(0.2)
+            for number in range(3):
+                servers.kill(number)
+            trial.http.timeout = 20.0
+            assert await answers() == [503, 503]
