@@ -112,6 +112,7 @@ def set_up_as_root(machine: Machine) -> None:
     certificate = machine.do("cat", "/etc/presencebridge/secrets/app.crt")
     machine.ask("PUT", f"{GRAPH}/certificates", {"certificate": certificate})
     assert "(2 people" in machine.do("presencebridge", "check", "--config", SITE)
+    machine.do("presencebridge", "doctor", "--config", SITE)
 
 
 def it_is_seen_to_stand(machine: Machine) -> None:
