@@ -56,6 +56,7 @@ def test_the_life_of_the_package(machine: Machine) -> None:
     it_is_seen_to_stand(machine)
     secrets_are_roots_alone(machine)
     hold_claims(machine)
+    the_config_is_read_anew(machine)
     one_that_hangs_is_replaced(machine)
     upgrade(machine)
     claims_are_still_there_and_are_given_back(machine)
@@ -145,11 +146,36 @@ def status(machine: Machine, extension: int) -> str:
 
 def hold_claims(machine: Machine) -> None:
     """Ann is in a meeting, so 3CX is Away and ours; Bob is paused."""
+    machine.ask("DELETE", f"{PBX}/requests")  # doctor has tried whether it may write
     client = {"availability": "Busy", "activity": "InAMeeting"}
     machine.ask("PUT", f"{GRAPH}/users/user1@example.org/client", client)
     machine.until("3CX is Away", lambda: status(machine, 101) == "Away")
     machine.until("it is ours", lambda: "3CX Away (was Available)" in person(machine, 101)["holding"])
     machine.do("presencebridge", "pause", "102", "--config", SITE)
+
+
+def the_config_is_read_anew(machine: Machine) -> None:
+    """`systemctl reload`: the same process goes on, and what is wrong changes nothing."""
+    (pid,) = machine.unit("MainPID")
+    config = machine.do("cat", SITE)
+    site = "http://127.0.0.1:8080/api/people"
+
+    def served() -> int:
+        return len(machine.ask("GET", site)["people"])
+
+    for people, add in (
+        (2, "\n[pabx]\n"),
+        (3, '\n[[person]]\nteams = "user3@example.org"\nextension = "103"\n'),
+    ):
+        machine.file(SITE, config + add)
+        machine.do("systemctl", "reload", "presencebridge")
+        machine.until("it is reloaded", lambda: machine.unit("SubState") == ["running"])
+        machine.until(f"{people} people are served", lambda: served() == people)  # noqa: B023
+        assert machine.unit("MainPID") == [pid]
+    machine.file(SITE, config)
+    machine.do("systemctl", "reload", "presencebridge")
+    machine.until("two people are served", lambda: served() == 2)
+    assert "no such section" in machine.do("journalctl", "--unit=presencebridge", "--output=cat")
 
 
 def one_that_hangs_is_replaced(machine: Machine) -> None:
