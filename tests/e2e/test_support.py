@@ -142,6 +142,7 @@ def test_the_bundle_and_the_metrics_help_and_name_nobody(site: Site) -> None:
 def assert_metrics_name_nobody(site: Site) -> None:
     text = site.page("/metrics").text
     assert 'presencebridge_change_seconds_count{seen="calls",side="teams",site="site"}' in text
+    assert 'presencebridge_hop_seconds_count{hop="understood",seen="notification",site="site"}' in text
     for line in text.splitlines():
         labels = line.partition("{")[2].rpartition("}")[0]
         for pattern in private(site):

@@ -111,6 +111,18 @@ async def test_of_several_items_that_wait_for_one_person_only_the_newest_is_open
     assert desk.told[-1] == (ANN, "Busy/A5")
 
 
+async def test_how_long_a_person_waited_to_be_understood_is_told_once_for_all_their_items():
+    desk, now, waited = Desk(), [NOW], []
+    desk.receiver._now = lambda: now[0]
+    desk.receiver.on_opened = waited.append
+    desk.receiver.offer(body(change(activity="A0", seed=0)))
+    now[0] += 0.25
+    desk.receiver.offer(body(change(activity="A1", seed=1), change(BEN, seed=2)))
+    now[0] += 0.5
+    await desk.work()
+    assert waited == [0.75, 0.5]
+
+
 async def test_a_forged_item_takes_nobodys_place():
     desk = Desk()
     forged = change(activity="A2", seed=2)

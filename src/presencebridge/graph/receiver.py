@@ -86,6 +86,8 @@ class NoticeReceiver:
         """Items to be opened, by person, in the order they came."""
         self._signatures: set[str] = set()
         """Those of the items that wait."""
+        self._since: dict[str, float] = {}
+        """When the first of a person's items came that are not opened yet."""
         self._unproven: collections.deque[tuple[Letter, int]] = collections.deque()
         """Letters whose tokens are to be verified, with their length."""
         self._count_waiting = 0
@@ -101,6 +103,8 @@ class NoticeReceiver:
         self.on_lifecycle: Callable[[str, str], None] = lambda _subscription, _event: None
         self.on_reject: Callable[[Reject], None] = lambda _why: None
         self.on_superseded: Callable[[int], None] = lambda _count: None
+        self.on_opened: Callable[[float], None] = lambda _seconds: None
+        """Called with how long the items of a person waited, and took to be opened."""
 
     def offer(self, body: bytes) -> bool:
         """Take a notification in. False if too many are waiting: the sender should come again."""
@@ -164,7 +168,10 @@ class NoticeReceiver:
                 self.on_reject(Reject.REPLAYED)
                 continue
             self._signatures.add(signature)
-            self._waiting.setdefault(named_in_clear(notice) or signature, []).append(notice)
+            person = named_in_clear(notice) or signature
+            if person not in self._waiting:
+                self._since[person] = self._now()
+            self._waiting.setdefault(person, []).append(notice)
             self._waits(1, _size(notice))
         if self._waiting:
             self._has_items.set()
@@ -229,6 +236,7 @@ class NoticeReceiver:
         while True:
             await self._has_items.wait()
             taken = self._take()
+            came_at = [self._since.pop(person) for person in taken]
             if not taken:
                 self._has_items.clear()  # what is left is at work, and who has it comes back for the rest
                 continue
@@ -240,6 +248,9 @@ class NoticeReceiver:
                     self._has_items.set()
             for one in opened:
                 self._tell(one)
+            now = self._now()
+            for at in came_at:
+                self.on_opened(max(0.0, now - at))  # a wall clock may have been set meanwhile
 
     def _take(self) -> dict[str, list[wire.Notice]]:
         """Those who have waited longest, and no more than half of them: the other half is another's."""

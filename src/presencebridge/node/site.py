@@ -353,6 +353,7 @@ class Site:
         receiver.on_presence = self._notified
         receiver.on_lifecycle = self._lifecycle
         receiver.on_reject = self._rejected
+        receiver.on_opened = self.metrics.hop_seconds.labels("notification", "understood").observe
         receiver.on_superseded = self.metrics.notifications.labels("superseded").inc
         return receiver
 
