@@ -114,6 +114,8 @@ async def test_of_several_items_that_wait_for_one_person_only_the_newest_is_open
 async def test_how_long_a_person_waited_to_be_understood_is_told_once_for_all_their_items():
     desk, now, waited = Desk(), [NOW], []
     desk.receiver._now = lambda: now[0]
+    desk.receiver.offer(body(change(BEN, seed=9)))
+    await desk.work()  # the sender's token is known from here on
     desk.receiver.on_opened = waited.append
     desk.receiver.offer(body(change(activity="A0", seed=0)))
     now[0] += 0.25
