@@ -98,7 +98,7 @@ class ShownOffice:
             self._time = end - hours * 3600 + self._dice.uniform(0, 3000)
             self._set(member, PresenceSeen(FREE, Source.READ, self._time), (), shown=FREE, person=FREE,
                       status=AVAILABLE, legs=(), pbx_up=True)  # fmt: skip
-            while number < 60 and self._time < end - 900:
+            while number < 60 and self._time < end - 4000:  # so long as an episode may last
                 self._time += self._dice.uniform(300, 2400)
                 self.live(member)
                 if self.states[member.key].legs:

@@ -265,6 +265,18 @@ class Text(Bilingual):
         "Teams became free (rule 2, somebody's own status)",
         "Teams wurde frei (Regel 2, eigener Status der Person)",
     )
+    CAUSE_HINT_REFUTED = (
+        "what was notified is not so, as was read since: it is given back",
+        "das Gemeldete stimmt nicht, wie seither gelesen wurde: wird zurückgegeben",
+    )
+    CAUSE_LET_GO = (
+        "this side is not kept in step any more, as who has left or the rules now have it",
+        "diese Seite wird nicht mehr im Einklang gehalten: Die Person ist ausgeschieden, oder die Regeln sind neu",
+    )
+    CAUSE_STATUS_NOT_SHOWN = (
+        "3CX shows no status any more that belongs into Teams",
+        "3CX zeigt keinen Status mehr, der in Teams gehört",
+    )
     CAUSE_IN_CALL = ("in a call on 3CX (rule 3)", "im Gespräch auf 3CX (Regel 3)")
     CAUSE_STATUS_SHOWN = ("the 3CX status is shown in Teams", "der 3CX-Status wird in Teams gezeigt")
     CAUSE_LEASE_RENEWED = ("still so: the lease is renewed", "noch immer so: die Frist wird verlängert")

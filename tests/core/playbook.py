@@ -176,8 +176,8 @@ def take(value: str = AWAY, instead_of: tuple[str, ...] = (AVAILABLE,)) -> Chang
     return ChangeStatus(Because.TEAMS_BUSY, instead_of, value)
 
 
-def give_back(value: str = AWAY, to: str = AVAILABLE) -> ChangeStatus:
-    return ChangeStatus(Because.TEAMS_FREE, (value,), to)
+def give_back(value: str = AWAY, to: str = AVAILABLE, because: Because = Because.TEAMS_FREE) -> ChangeStatus:
+    return ChangeStatus(because, (value,), to)
 
 
 def set_free(*values: str) -> ChangeStatus:
@@ -192,8 +192,8 @@ def renew(pair: Presence = IN_A_CALL) -> SetPresence:
     return SetPresence(Because.LEASE_RENEWED, pair, 300)
 
 
-def clear(pair: Presence = IN_A_CALL) -> ClearPresence:
-    return ClearPresence(Because.CALL_OVER, pair)
+def clear(pair: Presence = IN_A_CALL, because: Because = Because.CALL_OVER) -> ClearPresence:
+    return ClearPresence(because, pair)
 
 
 def look(because: Because, in_s: float = 0.0) -> Callable[[float], ReadPresence]:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from playbook import SESSION_CLEARED, SESSION_SET
 from world import PBX, RECONCILE_S, TEAMS, World
 
-from presencebridge.core.commands import Note, ReadPresence
+from presencebridge.core.commands import ChangeStatus, Note, ReadPresence
 from presencebridge.core.events import (
     LegsSeen,
     Paused,
@@ -28,7 +28,7 @@ from presencebridge.core.events import (
     TimerFired,
 )
 from presencebridge.core.machine import next_wake, step
-from presencebridge.core.model import STATUSES, LegState, Presence, State
+from presencebridge.core.model import STATUSES, Because, LegState, Presence, State
 from presencebridge.core.policy import CALLS_ONLY, IN_A_CALL, MIRROR, SEED, Policy
 
 TIMES = int(os.environ.get("HYPOTHESIS_TIMES", "1"))
@@ -262,7 +262,11 @@ class Day(RuleBasedStateMachine):
             check_at_rest(world)
         if world.policy.manual_wins:
             for one in world.wrote:
-                freed = one.side == PBX and one.command.because.value.startswith("teams_free")
+                freed = (
+                    one.side == PBX
+                    and isinstance(one.command, ChangeStatus)
+                    and one.command.because is not Because.TEAMS_BUSY
+                )
                 assert not (freed and one.by_hand_before), "a status set by hand was changed"
         assert world.policy.excluded <= (world.wrote == [])
 

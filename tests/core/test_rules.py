@@ -437,7 +437,7 @@ def test_what_a_late_notification_took_is_given_back_although_teams_is_away_now(
     book = at_rest(on_teams="Away/Away").feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
     book.feed(wrote(AVAILABLE, AWAY)).expect()
     book.now += 4
-    book.feed(teams("Away/Away")).expect(give_back()).feed(
+    book.feed(teams("Away/Away")).expect(give_back(because=Because.HINT_REFUTED)).feed(
         wrote(AWAY, AVAILABLE), teams("Away/Away")
     ).expect()
 
@@ -729,7 +729,7 @@ def test_mirror_shows_a_status_set_by_hand_and_not_one_of_ours():
     book.expect(SetPresence(Because.STATUS_SHOWN, PRESENTING, 300)).feed(
         SESSION_SET, teams(str(PRESENTING))
     ).expect()
-    book.feed(status(AVAILABLE)).expect(clear(PRESENTING))
+    book.feed(status(AVAILABLE)).expect(clear(PRESENTING, Because.STATUS_NOT_SHOWN))
     at_rest(MIRROR).feed(teams(DND)).expect(take(OUT_OF_OFFICE)).feed(
         wrote(AVAILABLE, OUT_OF_OFFICE)
     ).expect()
@@ -756,7 +756,7 @@ def test_a_call_replaces_the_session_that_shows_a_status_and_its_echo_is_known()
     book.feed(teams(str(PRESENTING))).expect(look(Because.ECHO_TO_CONFIRM, in_s=4))
     book.feed(teams(IN_CALL)).expect()
     book.feed(legs()).expect(SetPresence(Because.STATUS_SHOWN, PRESENTING, 300)).feed(TEAMS_FAILS).expect()
-    book.feed(status(AVAILABLE)).expect().wait(1).expect(clear(PRESENTING))
+    book.feed(status(AVAILABLE)).expect().wait(1).expect(clear(PRESENTING, Because.STATUS_NOT_SHOWN))
     book.feed(SESSION_CLEARED).expect(look_after_session())
     for pair in (IN_CALL, str(PRESENTING)):
         book.feed(teams(pair)).expect(look(Because.ECHO_TO_CONFIRM, in_s=4))
@@ -767,7 +767,9 @@ def test_a_session_that_shows_a_status_waits_for_the_status_after_a_restart():
         at_rest(MIRROR).feed(status(OUT_OF_OFFICE)).expect(SetPresence(Because.STATUS_SHOWN, PRESENTING, 300))
     )
     book.feed(SESSION_SET).restart().feed(legs()).expect().feed(status(OUT_OF_OFFICE)).expect()
-    book.restart().feed(legs()).expect().feed(status(AVAILABLE)).expect(clear(PRESENTING))
+    book.restart().feed(legs()).expect().feed(status(AVAILABLE)).expect(
+        clear(PRESENTING, Because.STATUS_NOT_SHOWN)
+    )
 
 
 def test_a_session_of_the_same_pair_outlives_its_cause():
@@ -817,7 +819,8 @@ def test_3cx_to_teams_only_writes_teams_only():
 def test_a_direction_that_was_switched_off_gives_back_what_it_held():
     book = taken().feed(legs(CONNECTED)).expect(say_in_a_call()).feed(SESSION_SET).expect()
     book.policy = replace(SEED, teams_to_3cx=False, threecx_to_teams=False)
-    book.restart().feed(legs(CONNECTED)).expect(give_back(), clear())
+    back, end = give_back(because=Because.LET_GO), clear(because=Because.LET_GO)
+    book.restart().feed(legs(CONNECTED)).expect(back, end)
 
 
 def test_an_excluded_person_gets_no_write():

@@ -69,6 +69,11 @@ _LONGEST_RETRY_S: Final = 60.0
 _RENEW_AFTER: Final = 0.5
 """Share of the lease after which it is renewed: half of it is left for a Graph that is slow or away."""
 
+_GIVES_BACK: Final = (Because.TEAMS_FREE, Because.HINT_REFUTED, Because.LET_GO)
+"""Why a status of ours is given back."""
+_ENDS: Final = (Because.CALL_OVER, Because.STATUS_NOT_SHOWN, Because.LET_GO)
+"""Why our presence session is ended."""
+
 Say = Callable[[AnyCommand], None]
 
 
@@ -297,7 +302,7 @@ def _presence_write_failed(
     state: State, e: PresenceWriteFailed, now: float, policy: Policy, say: Say
 ) -> State:
     claim = state.teams_claim
-    if claim and state.teams_write.doing is not Because.CALL_OVER:
+    if claim and state.teams_write.doing not in _ENDS:
         claim = replace(claim, until=now + policy.lease_s)  # it may have arrived all the same
     say(Note(Because.WRITE_FAILED, e.reason))
     write = _again(state.teams_write, now, e.reason, e.retry_after_s)
@@ -320,7 +325,7 @@ def _status_written(state: State, e: StatusWritten, now: float, _policy: Policy,
         return replace(state, free_wanted=False)
     if claim is None:
         return state
-    if doing is Because.TEAMS_FREE:
+    if doing in _GIVES_BACK:
         outcome = Because.STATUS_GIVEN_BACK if e.wrote else Because.STATUS_CHANGED_BY_HAND
         say(Note(outcome, e.after))
         # What never was seen to be ours was not taken back by a hand: it had never arrived.
@@ -339,7 +344,7 @@ def _status_write_failed(state: State, e: StatusWriteFailed, now: float, policy:
     say(Note(Because.WRITE_FAILED, e.reason))
     write = _again(state.status_write, now, e.reason, e.retry_after_s)
     claim = _maybe_sent(state.status_claim, now, policy)
-    if claim and state.status_write.doing is Because.TEAMS_FREE:  # it may have been given back all the same
+    if claim and state.status_write.doing in _GIVES_BACK:  # it may have been given back all the same
         claim = replace(claim, confirmed=False, unsure_at=now)
     return replace(state, status_claim=claim, status_write=write, status_mark=now)
 
@@ -397,8 +402,9 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
         say(Note(Because.STATUS_LEFT_ALONE, state.status or ""))
         claim, state = None, replace(state, status_claim=None)
     if claim and (free or refuted or not policy.teams_to_3cx):
-        say(ChangeStatus(Because.TEAMS_FREE, claim.ours, claim.before))
-        state = replace(state, status_write=_doing(state.status_write, Because.TEAMS_FREE))
+        why = Because.TEAMS_FREE if free else Because.HINT_REFUTED if refuted else Because.LET_GO
+        say(ChangeStatus(why, claim.ours, claim.before))
+        state = replace(state, status_write=_doing(state.status_write, why))
         if state.hint is None:
             return state
         # Nobody but a notification says that it is over. If a read says that it is not, the status is taken
@@ -451,8 +457,10 @@ def _settle_teams(state: State, now: float, policy: Policy, say: Say) -> State:
             return replace(state, teams_write=Write()) if write.attempts else state
         if status_unknown:
             return state
-        say(ClearPresence(Because.CALL_OVER, claim.pair))
-        return replace(state, teams_write=_doing(write, Because.CALL_OVER))
+        if policy.threecx_to_teams and claim.why is Because.STATUS_SHOWN:
+            why = Because.STATUS_NOT_SHOWN
+        say(ClearPresence(why, claim.pair))
+        return replace(state, teams_write=_doing(write, why))
 
     if claim is None:
         claim = TeamsClaim(wish, why, now, state.shown, until=now)
@@ -476,8 +484,10 @@ def _wish(state: State, now: float, policy: Policy) -> tuple[Presence | None, Be
             return policy.call_pair, Because.IN_CALL
         claim = state.status_claim
         if state.status is not None and not (claim and state.status in claim.ours):
-            return policy.pair_for.get(state.status.casefold()), Because.STATUS_SHOWN
-    return None, Because.CALL_OVER
+            wish = policy.pair_for.get(state.status.casefold())
+            return wish, Because.CALL_OVER if wish is None else Because.STATUS_SHOWN
+        return None, Because.CALL_OVER
+    return None, Because.LET_GO
 
 
 # Small words --------------------------------------------------------------------------------------

@@ -63,6 +63,8 @@ class Because(StrEnum):
     TEAMS_BUSY = "teams_busy"
     TEAMS_FREE = "teams_free"
     TEAMS_FREE_UNCLAIMED = "teams_free_unclaimed"
+    HINT_REFUTED = "hint_refuted"
+    LET_GO = "let_go"  # of either side
     # ... and what became of it
     STATUS_TAKEN = "status_taken"
     STATUS_GIVEN_BACK = "status_given_back"
@@ -75,6 +77,7 @@ class Because(StrEnum):
     STATUS_SHOWN = "status_shown"
     LEASE_RENEWED = "lease_renewed"
     CALL_OVER = "call_over"
+    STATUS_NOT_SHOWN = "status_not_shown"
     # ... and what became of it
     SESSION_SET = "session_set"
     SESSION_CLEARED = "session_cleared"
