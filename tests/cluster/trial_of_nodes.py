@@ -264,8 +264,9 @@ class Trial:
         self.accepted: collections.defaultdict[str, list[str]] = collections.defaultdict(list)
         self.answers: collections.Counter[int] = collections.Counter()
         self.writes: list[Write] = []
-        self.asked: dict[str, list[tuple[float, int]]] = collections.defaultdict(list)
-        """By site: when another node than the last one asked first, and which."""
+        self.asked: dict[str, list[tuple[float, int, float, int]]] = collections.defaultdict(list)
+        """By site: when another node than the last one asked first, and which; when the one before had asked
+        last, and which."""
         self.last_asked: dict[tuple[str, int], float] = {}
         ports = free_ports(1 + NODES * (3 + len(servers.client_ports)))
         self._login_port = ports.pop()
@@ -291,7 +292,8 @@ class Trial:
         if node >= 0:
             asked = self.asked[site.name]
             if not asked or asked[-1][1] != node:
-                asked.append((now, node))
+                before = asked[-1][1] if asked else node
+                asked.append((now, node, self._asked(site.name, before), before))
             self.last_asked[site.name, node] = now
             if path.endswith(("/setPresence", "/clearPresence")) or path.startswith("/setstatus/"):
                 self.writes.append(Write(now, site.name, node, path))
@@ -549,12 +551,9 @@ class Trial:
     def gaps_since(self, moment: float, nodes: set[int]) -> list[float]:
         """For sites of these nodes: from then (or when they last asked) until another node asked first."""
         gaps = []
-        for site, asked in self.asked.items():
-            for at, node in asked:
-                if at < moment:
-                    continue
-                before = [one for when, one in asked if when < at]
-                if before and before[-1] in nodes and node != before[-1]:
-                    gaps.append(at - max(moment, self.last_asked.get((site, before[-1]), 0.0)))
+        for asked in self.asked.values():
+            for at, _, last, before in asked:
+                if at >= moment and before in nodes:
+                    gaps.append(at - max(moment, last))
                     break
         return gaps

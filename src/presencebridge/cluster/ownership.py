@@ -94,6 +94,8 @@ class Ownership:
         self.tenures: dict[str, Tenure] = {}
         self.owners: dict[str, OwnerRecord] = {}
         """By site, as last seen."""
+        self._spread_for: tuple[frozenset[str], frozenset[str]] | None = None
+        self._homes: Mapping[str, str] = {}
         self._strays_at = float("-inf")
         """When to look next for sites that we took by a write whose answer did not come."""
         self._moving: set[str] = set()
@@ -109,8 +111,11 @@ class Ownership:
     @property
     def homes(self) -> Mapping[str, str]:
         """Where each site belongs, by what we know of the nodes."""
-        nodes = [name for name, record in self._session.nodes().items() if record.takes_sites]
-        return spread(self._sites(), nodes)
+        nodes = frozenset(name for name, record in self._session.nodes().items() if record.takes_sites)
+        sites = frozenset(self._sites())
+        if self._spread_for != (sites, nodes):
+            self._spread_for, self._homes = (sites, nodes), spread(sites, nodes)
+        return self._homes
 
     async def run(self) -> None:
         """Take and hand over until the lease is lost or it is cancelled. Raises nothing of the engine's."""
