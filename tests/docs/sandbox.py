@@ -22,7 +22,7 @@ PROGRAM: Final = Path(sys.executable).with_name("presencebridge")
 PORTS: Final = ("8443", "8444", "5001", "5002", "5003", "8080", "8765", "8889", "8890")
 """The ports that the documents use, each of which stands for a free one."""
 
-PATIENCE_S: Final = 200
+PATIENCE_S: Final = 400
 
 PRELUDE: Final = """\
 set -eu -o pipefail

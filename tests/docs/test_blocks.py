@@ -38,7 +38,7 @@ def name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(450)  # starts some forty programs: long on a machine that is busy with others
 @pytest.mark.skipif(not shutil.which("curl"), reason="the examples are curl's")
 def test_every_shell_block_is_run_as_it_stands_or_says_why_not(tmp_path):
     """All pages in one world: the tutorial sets it up and goes on for the others; who stops it comes last."""

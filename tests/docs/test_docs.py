@@ -38,6 +38,16 @@ def test_every_word_of_the_config_is_documented(section: type[msgspec.Struct]) -
             assert re.search(told, CONFIG), f"{section.__name__}.{field.name}: not in docs/config.md"
 
 
+def test_every_word_of_a_nodes_file_is_documented() -> None:
+    text = (ROOT / "docs" / "sites.md").read_text("utf-8")
+    for section in sections(config.NodeConfig):
+        own = {field.name for field in msgspec.structs.fields(section)}
+        for word in own - {name for known in SECTIONS for name in known.__struct_fields__}:
+            assert re.search(rf"[`.\[]{word}[`.\]]|^{word} = ", text, re.MULTILINE), (
+                f"{section.__name__}.{word}"
+            )
+
+
 def test_all_sections_are_found() -> None:
     assert {config.Teams, config.Webhook, config.PbxBridge, config.Person, config.Operator} <= set(SECTIONS)
 
