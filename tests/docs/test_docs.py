@@ -39,7 +39,7 @@ def test_every_word_of_the_config_is_documented(section: type[msgspec.Struct]) -
 
 
 def test_every_word_of_a_nodes_file_is_documented() -> None:
-    text = (ROOT / "docs" / "sites.md").read_text("utf-8")
+    text = "".join((ROOT / "docs" / page).read_text("utf-8") for page in ("sites.md", "cluster.md"))
     for section in sections(config.NodeConfig):
         own = {field.name for field in msgspec.structs.fields(section)}
         for word in own - {name for known in SECTIONS for name in known.__struct_fields__}:
