@@ -52,10 +52,8 @@ def write_private(file: Path, content: bytes) -> None:
     """Write a file that only its owner can read, whole or not at all. Raises `OSError`."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     part = file.with_suffix(f".{os.getpid()}.part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    if os.geteuid() == 0:  # what root writes for a service has to be read by the service
-        owner = file.parent.stat()
-        os.fchown(handle, owner.st_uid, owner.st_gid)
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
+    give_to_owner_of_folder(part)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(content)
@@ -65,3 +63,11 @@ def write_private(file: Path, content: bytes) -> None:
     except OSError:
         part.unlink(missing_ok=True)  # a full disk is no place for halves
         raise
+
+
+def give_to_owner_of_folder(file: Path) -> None:
+    """What root writes for a service has to be read by the service; nobody else can give a file away."""
+    if os.geteuid() == 0:
+        owner = file.parent.stat()
+        # Not what a link names: it would be a way to be given a file of root's.
+        os.chown(file, owner.st_uid, owner.st_gid, follow_symlinks=False)

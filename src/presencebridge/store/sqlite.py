@@ -16,6 +16,7 @@ import msgspec
 
 from presencebridge.core.model import State
 from presencebridge.errors import Misconfigured, Problem
+from presencebridge.files import give_to_owner_of_folder
 
 _SCHEMA: Final = (
     # 1
@@ -48,6 +49,7 @@ class SqliteStore:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.touch(mode=0o600)
+            give_to_owner_of_folder(self._path)  # SQLite does the same with its files beside it
             connection = sqlite3.connect(
                 self._path, timeout=_WAIT_FOR_LOCK_S, check_same_thread=False, isolation_level=None
             )
