@@ -40,8 +40,8 @@ docs: $(READY)  ## the site of docs/, into build/site; a broken link fails
 reference: $(READY)  ## the parts of docs/ that are made from the code
 	$(BIN)/python docs/generate.py
 
-bench: $(READY)  ## every benchmark; --quick with QUICK=--quick
-	for file in benchmarks/*.py; do $(BIN)/python $$file $(QUICK) || exit 1; done
+bench: $(READY)  ## every figure of docs/performance.md beside its goal; QUICK=--quick to see only that it works
+	$(BIN)/python benchmarks/bench.py $(QUICK)
 
 fuzz: $(READY)  ## each parser of outside bytes for MINUTES (or those that match ONLY)
 	HYPOTHESIS_RANDOM=1 FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s -n 2 tests/fuzz -k "whatever and ($(ONLY))"

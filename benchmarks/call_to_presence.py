@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from kit.site import APP, PATIENCE_S, Site, extension, free_port, program, until_open, user_id
+from kit.emulated import APP, PATIENCE_S, Site, extension, free_port, program, until_open, user_id
 from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import connect

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
-from kit.site import PATIENCE_S, Site
+from kit.emulated import PATIENCE_S, Site
 from rich.console import Console
 from rich.table import Table
 

@@ -44,6 +44,7 @@ class Gauges:
         self.decrypted = 0
         self.decided = 0
         self.decided_at = 0.0
+        self.saved = 0
         self.longest_pause_s = 0.0
         self._pause_from = 0.0
         self._asking = 0
@@ -83,6 +84,7 @@ class Gauges:
             "decrypted": self.decrypted,
             "decided": self.decided,
             "decided_at": self.decided_at,
+            "saved": self.saved,
             "rss_mb": pages * resource.getpagesize() / MB,
             "longest_pause_s": self.longest_pause_s,
             "asked_s": self.asked_s,
@@ -140,6 +142,13 @@ def put_in_gauges() -> None:
             GAUGES.decided_at = time.monotonic()
 
     Hub._done = counted
+    save = Hub._save
+
+    async def saved(hub: Hub, key: str, state: Any) -> None:
+        await save(hub, key, state)
+        GAUGES.saved += 1
+
+    Hub._save = saved
     enter, leave = Exchange.__aenter__, Exchange.__aexit__
 
     async def entered(exchange: Exchange) -> Any:

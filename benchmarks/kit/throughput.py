@@ -7,6 +7,8 @@ from typing import Any
 from measure import Measure, median_of
 from rig import CORES, SERVICE_CORE, Failed, Rig
 
+ITEMS_A_SECOND = "… items a second, {} a request"
+ONE_A_REQUEST = ITEMS_A_SECOND.format(1)
 TIMES_CHANGED = 5
 STRANGERS = 0.2
 
@@ -88,7 +90,7 @@ def measure(*, quick: bool) -> list[Measure]:
         what = f"items a second / openssl, {per} a request"
         found.append(median_of(3, what, ratios, goal=least, most=False, prototype=prototype))
         speeds = [people / burst.took_s for burst in one[per]]
-        found.append(median_of(3, f"… items a second, {per} a request", speeds, unit="/s"))
+        found.append(median_of(3, ITEMS_A_SECOND.format(per), speeds, unit="/s"))
     found.append(median_of(3, "… openssl speed rsa2048", [*one_rates[20], *one_rates[1]], unit="/s"))
     cost = [burst.sender_cpu_s / people * 1e6 for burst in one[1]]
     found.append(median_of(3, "… what sending costs the other core, 1 a request", cost, unit="µs"))

@@ -115,7 +115,7 @@ class Outside:
 
     def http(self, url: str, ca_file: Path | None) -> contextlib.AbstractAsyncContextManager[Http]:
         """A client for what is at `url`."""
-        return http_client(url, ca_file)
+        return quick_client(url, ca_file)
 
     async def certificate_end(self, url: str, ca_file: Path | None) -> float | None:
         """When the certificate of the server there ends; see the function of that name."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import httpx2
 import pytest
 
-from presencebridge.adapters import quick_client
+from presencebridge.adapters import Outside, quick_client
 from presencebridge.bounded import read_bounded
 from presencebridge.emulators.tls import server_certificate
 from presencebridge.errors import Malformed
@@ -250,6 +250,7 @@ async def test_a_proxy_is_httpx2s_business(monkeypatch):
     assert isinstance(quick_client("https://near.example", None), QuickClient)
     assert isinstance(quick_client("http://far.example", None), QuickClient)
     assert isinstance(quick_client("https://127.0.0.1:1", None), QuickClient)
+    assert isinstance(Outside().http("https://near.example", None), QuickClient), "the service's own"
 
 
 async def test_tls_with_a_private_authority_and_never_without_it(tmp_path):

@@ -23,7 +23,7 @@ _FIRST_REFUSAL_S, _LONGEST_REFUSAL_S = 5.0, 300.0
 """Between two sign-ins that 3CX refuses with the same key."""
 _LONGEST_ANSWER: Final = 16_000_000
 _MOST_AT_A_TIME: Final = 6
-_MOST_PAGES: Final = 500
+_MOST_PAGES: Final = 2000
 
 
 class V20Client:

@@ -13,7 +13,7 @@ _LOOK_AGAIN_S: Final = 1.0
 """A change that does not show at once is looked for once more, so much later, before it counts as ignored."""
 _NAMES_EVERY_S: Final = 600.0
 """How often we ask for names when somebody's status has a name that we don't know."""
-_MOST_PAGES: Final = 500
+_MOST_PAGES: Final = 2000
 
 
 class V20Statuses:

@@ -87,6 +87,14 @@ class Site:
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        """Emulators and service."""
+        with self.emulating():
+            run = (PROGRAM, "run", "--config", str(self.folder / "site.toml"))
+            with program(*run, log=self.folder / "run.log") as self.service:
+                yield
+
+    @contextmanager
+    def emulating(self) -> Iterator[None]:
         folder, tls = self.folder, str(self.folder / "tls")
         world = str(folder / "world.json")
         with ExitStack() as stack:
@@ -100,8 +108,6 @@ class Site:
                     )
                 )
                 until_open(self.ports[name])
-            run = (PROGRAM, "run", "--config", str(folder / "site.toml"))
-            self.service = stack.enter_context(program(*run, log=folder / "run.log"))
             yield
 
     async def control(self, side: str, method: str, path: str, body: Any = None) -> Any:
