@@ -2,9 +2,10 @@
 
     python benchmarks/bench.py [--quick] [--only throughput,latency] [--report RESULTS.json]
 
-The service is the real one, in a process of its own on one core (two where that is said); everything outside
-of it is one process on the other core. `--quick` does everything once and with few people, to see that it works:
-its figures mean nothing. `--report` measures nothing; it puts a kept run into docs/performance.md.
+The service is the real one, in a process of its own on one core (two where that is said); everything
+outside of it is one process on the other core. `--quick` does everything once and with few people, to see
+that it works: its figures mean nothing. `--report` measures nothing; it puts a kept run into
+docs/performance.md.
 """
 
 import argparse

@@ -130,15 +130,14 @@ def plot(run: Run) -> str:
         length = max(2.0, min(reached, _MOST) / _MOST * _WIDTH)
         colour = "#2f7d4f" if one.is_met else "#b4472f"
         more = " and more" if reached > _MOST else ""
+        name = _escaped(f"{one.row}: {one.what}")
         parts += [
-            f'<text x="{_LEFT - 8}" y="{y + 10}" text-anchor="end">{one.row}: {_escaped(one.what)}</text>',
+            f'<text x="{_LEFT - 8}" y="{y + 10}" text-anchor="end">{name}</text>',
             f'<rect x="{_LEFT}" y="{y}" width="{length:.1f}" height="13" fill="{colour}"/>',
             f'<text x="{_LEFT + length + 5:.1f}" y="{y + 10}">{shown(one.value)} {one.unit}{more}</text>',
         ]
-    parts += [
-        f'<line x1="{at_goal}" y1="34" x2="{at_goal}" y2="{height - 12}" stroke="#222" stroke-dasharray="4 3"/>',
-        "</svg>\n",
-    ]
+    where = f'x1="{at_goal}" y1="34" x2="{at_goal}" y2="{height - 12}"'
+    parts += [f'<line {where} stroke="#222" stroke-dasharray="4 3"/>', "</svg>\n"]
     return "\n".join(parts)
 
 

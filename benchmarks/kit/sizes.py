@@ -15,8 +15,8 @@ from rig import KIT, SERVICE_CORE, Program, Rig
 
 LIBRARIES = (
     "cryptography.x509, cryptography.hazmat.primitives.asymmetric.rsa, cyclopts, httptools, httpx2, jinja2, "
-    "jwt, msal, msgspec, prometheus_client, sse_starlette, starlette.applications, structlog, uvicorn, uvloop, "
-    "websockets.asyncio.client"
+    "jwt, msal, msgspec, prometheus_client, sse_starlette, starlette.applications, structlog, uvicorn, "
+    "uvloop, websockets.asyncio.client"
 )
 """What the service stands on; rich is for the terminal."""
 

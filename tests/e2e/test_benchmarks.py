@@ -28,12 +28,6 @@ def test_polling_is_measured_and_says_what() -> None:
     assert "inf" not in told, "every change came to 3CX"
 
 
-def test_the_way_from_a_call_to_teams_is_measured() -> None:
-    told = measured("call_to_presence.py")
-    assert "first event -> setPresence is accepted" in told
-    assert "a bare round trip over loopback" in told
-
-
 def test_a_start_is_measured_and_takes_no_more_requests_than_it_must() -> None:
     told = measured("start.py")
     assert "30 people" in told
