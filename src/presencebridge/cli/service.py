@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ctypes
+import gc
 import os
 import resource
 import signal
@@ -55,6 +56,9 @@ def run(*, config: Path, dry_run: bool = False) -> None:
         structlog.contextvars.bind_contextvars(dry_run=True)
 
     def listening() -> None:
+        # What was imported stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         lines = [f"presencebridge: the page is at {node.operator_url}/"]
         if node.webhook_url:
             lines.append(f"presencebridge: the webhook is at {node.webhook_url}")

@@ -5,7 +5,7 @@ import msgspec
 from presencebridge.core.model import Because, Presence
 
 
-class Command(msgspec.Struct, frozen=True, tag=True):
+class Command(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Base of all commands."""
 
     because: Because

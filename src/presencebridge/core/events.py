@@ -14,7 +14,7 @@ class Source(StrEnum):
     READ = "read"
 
 
-class Event(msgspec.Struct, frozen=True, tag=True):
+class Event(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Base of all events."""
 
 

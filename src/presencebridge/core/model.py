@@ -1,4 +1,8 @@
-"""The words of the domain, and what is known of one person."""
+"""The words of the domain, and what is known of one person.
+
+None of these can be part of a cycle, so the garbage collector need not look at them (`gc=False`): with many
+people that is most of what it would do.
+"""
 
 from enum import StrEnum
 from typing import Final
@@ -14,7 +18,7 @@ STATUSES: Final = (AVAILABLE, AWAY, OUT_OF_OFFICE, CUSTOM_1, CUSTOM_2)
 """The five forwarding profiles of an extension, by internal name (the same in V16, V18 and V20)."""
 
 
-class Presence(msgspec.Struct, frozen=True):
+class Presence(msgspec.Struct, frozen=True, gc=False):
     """Teams' pair. Both are open strings in Graph, so unknown words are kept and compared without case.
 
     https://learn.microsoft.com/graph/api/resources/presence
@@ -96,7 +100,7 @@ class Because(StrEnum):
     PAUSE_OVER = "pause_over"
 
 
-class TeamsClaim(msgspec.Struct, frozen=True):
+class TeamsClaim(msgspec.Struct, frozen=True, gc=False):
     """What we hold on Teams: our own presence session, which always ends by itself."""
 
     pair: Presence
@@ -112,7 +116,7 @@ class TeamsClaim(msgspec.Struct, frozen=True):
     """Earlier pairs of ours that Teams may show until this one is accepted."""
 
 
-class StatusClaim(msgspec.Struct, frozen=True):
+class StatusClaim(msgspec.Struct, frozen=True, gc=False):
     """What we hold on 3CX: a status that we set and will give back."""
 
     value: str
@@ -130,7 +134,7 @@ class StatusClaim(msgspec.Struct, frozen=True):
     """Made on a notification that no read has confirmed: given back if a read says otherwise."""
 
 
-class Spell(msgspec.Struct, frozen=True):
+class Spell(msgspec.Struct, frozen=True, gc=False):
     """A time during which the person's presence asks for one and the same status."""
 
     target: str
@@ -143,14 +147,14 @@ class Spell(msgspec.Struct, frozen=True):
     """What we held was given back on a notification: taken again unless a read says that it is over."""
 
 
-class Released(msgspec.Struct, frozen=True):
+class Released(msgspec.Struct, frozen=True, gc=False):
     """The ledger's line on our last Teams session: what it showed, and when it ended."""
 
     pairs: tuple[Presence, ...]
     at: float
 
 
-class Write(msgspec.Struct, frozen=True):
+class Write(msgspec.Struct, frozen=True, gc=False):
     """The write of one side: on its way, or waiting to be tried again. There is never more than one."""
 
     doing: Because | None = None
@@ -161,7 +165,7 @@ class Write(msgspec.Struct, frozen=True):
     """What went wrong the last time, for people."""
 
 
-class State(msgspec.Struct, frozen=True):
+class State(msgspec.Struct, frozen=True, gc=False):
     """What is known of one person. `None` means: not seen since the start."""
 
     # Teams

@@ -15,7 +15,7 @@ _ENTRIES_A_PERSON: Final = 60
 _MOST_BEHIND: Final = 500
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """A step: what was seen, and what followed."""
 
     at: float

@@ -10,7 +10,7 @@ from presencebridge.core.policy import Policy
 _log = structlog.get_logger()
 
 
-class Member(msgspec.Struct):
+class Member(msgspec.Struct, gc=False):
     """A person. The key is the extension: short, unique, and no name."""
 
     key: str

@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import msgspec
+
 from presencebridge.core.events import PresenceSeen, Source
 from presencebridge.core.model import Presence
 from presencebridge.errors import LinkError, Refused, TryAgain
@@ -43,18 +45,15 @@ _MOST_PAIRS: Final = 1000
 _NEVER: Final = float("-inf")
 
 
-class _Known:
+class _Known(msgspec.Struct, gc=False):
     """What was last heard of a person, and when. There are as many as people, so it is small."""
 
-    __slots__ = ("asked_at", "notified_at", "presence", "told_at")
-
-    def __init__(self, presence: Presence) -> None:
-        self.presence = presence
-        self.asked_at = _NEVER
-        """When the read was sent that this is from."""
-        self.told_at = _NEVER
-        """The same for the last read that the hub was told of; never, if a notification came since."""
-        self.notified_at = _NEVER
+    presence: Presence
+    asked_at: float = _NEVER
+    """When the read was sent that this is from."""
+    told_at: float = _NEVER
+    """The same for the last read that the hub was told of; never, if a notification came since."""
+    notified_at: float = _NEVER
 
 
 class _Asking:
