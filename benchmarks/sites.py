@@ -4,7 +4,7 @@
 
 All tenants and phone systems (V20, without TLS) are in one other program on this machine, which plays calls
 all over the sites and sees how long it takes until Teams shows each. The service is `presencebridge run` with
-faults that can be switched on inside one of its sites. Graph is polled, as it is by default.
+faults that can be switched on inside one of its sites. Everybody is read once a minute from both sides.
 """
 
 import argparse
@@ -105,11 +105,14 @@ class Trial:
             graph_url = "{graph}"
             login_url = "{graph}"
             delivery = "{delivery}"
+            poll_every_s = 60
             [teams.webhook]
             public_url = "http://127.0.0.1:{self.hook}/{name}"
             [pbx]
             kind = "3cx-v20"
             url = "{pbx}"
+            timeout_s = 30
+            status_every_s = 60
             client_id = "{client}"
             client_secret_file = "{self.folder / "s3cret"}"
             {persons}
@@ -208,7 +211,7 @@ async def misbehave(run: Trial, how: str, service: int, *, begins: bool) -> None
         case _:
             what = how if begins else "well again"
             await run.world.do(do="misbehave", site=run.victim, how=what)
-    await asyncio.sleep(5)
+    await asyncio.sleep(3)
 
 
 async def compare(sites: int, people: int, seconds: float, *, quick: bool) -> None:

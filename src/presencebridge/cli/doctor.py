@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from presencebridge.config import load
+from presencebridge.cli.which import config_of, folder_of, path_of
+from presencebridge.config import site_files
+from presencebridge.errors import Misconfigured
 
 if TYPE_CHECKING:
     from presencebridge.doctor.findings import Finding
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 def doctor(
     *,
     config: Path,
+    site: str = "",
     as_json: Annotated[bool, Parameter(name="--json", negative="")] = False,
     write_test: str = "",
     session_test: str = "",
@@ -30,7 +34,9 @@ def doctor(
     Parameters
     ----------
     config
-        The config file; the service may run with it meanwhile.
+        The config file, or a folder of sites; the service may run with it meanwhile.
+    site
+        Which of the folder's sites; all of them, one after another, if none is named.
     as_json
         Print a list of findings for programs.
     write_test
@@ -44,13 +50,33 @@ def doctor(
     from presencebridge.doctor import findings
     from presencebridge.doctor.site import Site, Wishes
 
-    site = Site(load(config), config, Outside(), Wishes(write_test, session_test, take_token))
-    found = asyncio.run(_examined(site, quiet=as_json))
-    if as_json:
-        print(json.dumps(findings.as_json(found), indent=2))
+    wishes = Wishes(write_test, session_test, take_token)
+    folder = folder_of(config)
+    if folder is None:
+        names = [""]
     else:
-        print(findings.summary(found))
-    return findings.exit_status(found)
+        names = [site or config.stem] if site or not config.is_dir() else list(site_files(folder))
+    told, worst = [], 0
+    for name in names:
+        file = folder / f"{name}.toml" if folder else config
+        if len(names) > 1 and not as_json:
+            print(f"== {name}", flush=True)
+        try:
+            loaded = config_of(config, name or site)
+        except Misconfigured as error:
+            if len(names) == 1:
+                raise
+            print("\n".join(str(problem) for problem in error.problems), file=sys.stderr, flush=True)
+            worst = 2
+            continue
+        found = asyncio.run(_examined(Site(loaded, file, Outside(), wishes, path_of(name)), quiet=as_json))
+        told += [one | {"site": name} if name else one for one in findings.as_json(found)]
+        worst = max(worst, findings.exit_status(found))
+        if not as_json:
+            print(findings.summary(found), flush=True)
+    if as_json:
+        print(json.dumps(told, indent=2))
+    return worst
 
 
 async def _examined(site: "Site", *, quiet: bool) -> list["Finding"]:

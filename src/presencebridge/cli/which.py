@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from presencebridge.config import NODE_FILE, Config, Operator, load, load_site, node_of, site_files
 from presencebridge.errors import Misconfigured, Problem
 
@@ -18,7 +20,12 @@ class Running(NamedTuple):
 
     @property
     def prefix(self) -> str:
-        return f"/sites/{quote(self.site, safe='')}" if self.site else ""
+        return path_of(self.site)
+
+
+def path_of(site: str) -> str:
+    """Where the running service has what concerns this site."""
+    return f"/sites/{quote(site, safe='')}" if site else ""
 
 
 def folder_of(config: Path) -> Path | None:
@@ -38,7 +45,7 @@ def running(config: Path, site: str) -> Running:
 
 
 def config_of(config: Path, site: str = "") -> Config:
-    """The config of the site that is meant. Raises `Misconfigured`."""
+    """The config of the site that is meant, with the node's listeners. Raises `Misconfigured`."""
     folder = folder_of(config)
     if folder is None:
         _refuse_site(site)
@@ -48,7 +55,11 @@ def config_of(config: Path, site: str = "") -> Config:
     if name not in files:
         what = f"there is no {name}.toml in {folder}" if name else "which of the folder's sites is meant?"
         raise Misconfigured([Problem("--site", what, f"one of {', '.join(files) or 'none: add one'}")])
-    return load_site(files[name], node_of(folder)).config
+    node = node_of(folder)
+    loaded = load_site(files[name], node).config
+    hook = loaded.teams.webhook
+    listens = hook and replace(hook, listen=node.webhook.listen)
+    return replace(loaded, operator=node.operator, teams=replace(loaded.teams, webhook=listens))
 
 
 def _site_named(config: Path) -> str:

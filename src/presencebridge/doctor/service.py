@@ -27,8 +27,8 @@ async def running(site: Site) -> Verdict:
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     async with httpx2.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=_TIMEOUT_S) as http:
         try:
-            alive = await http.get("/livez")
-            overview = await http.get("/api/people")
+            alive = await http.get(f"{site.path}/livez")
+            overview = await http.get(f"{site.path}/api/people")
             metrics = await http.get("/metrics")
         except httpx2.TransportError:
             if why := taken(listen):

@@ -36,6 +36,8 @@ class Site:
     file: Path
     outside: Outside
     wishes: Wishes = Wishes()
+    path: str = ""
+    """Where the running service has what concerns this site, if it is one of many."""
     graph: GraphClient | None = None
     teams: GraphTeams | None = None
     token: str = ""

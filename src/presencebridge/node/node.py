@@ -29,6 +29,12 @@ _LOOK_EVERY_S: Final = 3.0
 """At the files of a folder; one that is being written is waited for."""
 
 
+_BEGIN_AT_A_TIME: Final = 16
+_BEGINS_WITHIN_S: Final = 3.0
+"""Sites that begin take turns, each as long as it takes to get in step, or so long: two hundred at once would
+hold up each other, and whatever runs already."""
+
+
 class Node:
     """A process. Raises `Misconfigured` where what it can't do without can't be used."""
 
@@ -62,6 +68,7 @@ class Node:
         self._wanted = asyncio.Event()
         self._died: Exception | None = None
         self._stop = asyncio.Event()
+        self._turns = asyncio.Semaphore(_BEGIN_AT_A_TIME)
         self.on_reloaded: Callable[[], None] = lambda: None
         """Called when the config has been read anew."""
         self.trouble = ""
@@ -217,7 +224,10 @@ class Node:
     async def _keep(self, keeper: Keeper) -> None:
         try:
             with structlog.contextvars.bound_contextvars(**self._named(keeper.name)):
-                await keeper.run()
+                if self.alone is None:
+                    await self._keep_in_turn(keeper)
+                else:
+                    await keeper.run()
         except Exception as error:  # noqa: BLE001 - raised by `run`
             self._died = error
             self._stop.set()
@@ -227,6 +237,13 @@ class Node:
                 self._ownership.known(
                     [name for name, one in self._found.sites.items() if isinstance(one, Loaded)]
                 )
+
+    async def _keep_in_turn(self, keeper: Keeper) -> None:
+        async with asyncio.TaskGroup() as tasks, self._turns:
+            running = tasks.create_task(keeper.run(), name=f"keeper {keeper.name}")
+            end = self._outside.clock().now() + _BEGINS_WITHIN_S
+            while not running.done() and keeper.site.out_of_step() and self._outside.clock().now() < end:
+                await asyncio.sleep(0.05)
 
     def _named(self, site: str) -> dict[str, str]:
         """What each line of the log says of where it is from."""

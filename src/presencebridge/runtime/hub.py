@@ -213,15 +213,17 @@ class Hub:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as self._tasks:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            try:
                 for key in self._states:
                     self.post(key, Started())
                 await asyncio.get_running_loop().create_future()
-        finally:
-            self._tasks = None
-            for timer in self._timers.values():
-                timer.cancel()
+            finally:
+                # Before the group ends what is under way: while it does, it takes nothing new.
+                self._tasks = None
+                for timer in self._timers.values():
+                    timer.cancel()
 
     def state(self, key: str) -> State:
         return self._states[key]
