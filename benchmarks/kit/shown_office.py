@@ -111,7 +111,7 @@ class ShownOffice:
         self._oddities(members)
         for slot in range(44, -1, -1):
             self._time = end - slot * 20
-            for hop, usual in zip(Hop, (0.004, 0.09, 0.12, 0.0008, 0.03, 0.07), strict=True):
+            for hop, usual in zip(Hop, (0.0042, 0.0009, 0.09, 0.12, 0.0008, 0.03, 0.07), strict=True):
                 for _ in range(self._dice.randrange(0, 6)):
                     self.plots.took(hop, usual * self._dice.lognormvariate(0, 0.35))
         self._time = end

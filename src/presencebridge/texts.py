@@ -42,6 +42,7 @@ class Text(Bilingual):
     LINK_DOWN = ("down", "getrennt")
     ENDING = ("Ends soon", "Läuft bald ab")
     SINCE = ("since", "seit")
+    HOP_OPENED = ("open", "öffnen")
     HOP_NOTIFIED = ("decide", "entscheiden")
     HOP_SEEN = ("decide", "entscheiden")
     HOP_WRITE = ("write", "schreiben")
@@ -50,9 +51,13 @@ class Text(Bilingual):
         "{what}: {count} in the last {minutes} minutes, on average {mean}, slowest {worst}",
         "{what}: {count} in den letzten {minutes} Minuten, im Mittel {mean}, am langsamsten {worst}",
     )
+    HOP_WHAT_TEAMS_OPENED = (
+        "From the arrival of a notification until it was verified and decrypted",
+        "Vom Eingang einer Benachrichtigung, bis sie geprüft und entschlüsselt war",
+    )
     HOP_WHAT_TEAMS_NOTIFIED = (
-        "From the notification to the saved decision",
-        "Von der Benachrichtigung bis zur gesicherten Entscheidung",
+        "From the opened notification to the saved decision",
+        "Von der geöffneten Benachrichtigung bis zur gesicherten Entscheidung",
     )
     HOP_WHAT_TEAMS_READ = ("Reading presences from Graph", "Lesen der Präsenzen von Graph")
     HOP_WHAT_TEAMS_WRITE = (
@@ -212,7 +217,7 @@ class Text(Bilingual):
     LEG_DIALING = ("dialling", "wählt")
     LEG_RINGING = ("ringing", "klingelt")
     LEG_CONNECTED = ("talking", "spricht")
-    LEG_HOLD = ("holding the other", "hält den anderen")
+    LEG_HOLD = ("holding", "hält")
     LEG_HELD = ("on hold", "wird gehalten")
     NO_CALL = ("no call", "kein Anruf")
 

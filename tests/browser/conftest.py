@@ -69,14 +69,17 @@ async def show(browser: Browser) -> AsyncIterator[Callable[..., Any]]:
     """Shows an office: `await show(60)`."""
     async with contextlib.AsyncExitStack() as stack:
 
-        async def show(people: int | ShownOffice, token: str = "") -> Screen:
-            office = people if isinstance(people, ShownOffice) else ShownOffice(people)
-            listener = Listener(operator_app(One(office), ["localhost"], token))
+        async def show(what: Any, token: str = "") -> Screen:
+            """Show so many people, an office, or a node of several."""
+            office = ShownOffice(what) if isinstance(what, int) else what
+            node = One(office) if isinstance(office, ShownOffice) else office
+            listener = Listener(operator_app(node, ["localhost"], token))
             await stack.enter_async_context(listener)
             screen = Screen(office, listener.url, browser)
             stack.push_async_callback(screen.close)
-            stack.callback(office.journal.close)
-            office.start()
+            for one in node.sites().values():
+                stack.callback(one.journal.close)
+                one.start()
             return screen
 
         yield show

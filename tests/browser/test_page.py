@@ -167,7 +167,7 @@ async def test_it_is_whole_without_javascript(show):
     page = (await screen.open(java_script_enabled=False, live=False)).page
     assert await page.locator("#rows tr").count() == 12
     assert await page.locator("#links > li").count() == 5
-    assert await page.locator("#links path").count() == 6
+    assert await page.locator("#links path").count() == 7
     await expect(page.get_by_text("Without JavaScript")).to_be_visible()
     await expect(page.get_by_text("Dry run")).to_be_visible()
     await expect(page.get_by_role("button", name="Read again now")).to_be_hidden()
@@ -263,3 +263,38 @@ async def test_the_token_is_asked_for_and_taken_as_a_password(show):
     page = (await screen.open("/people/102", http_credentials=credentials)).page
     await page.get_by_role("button", name="Pause for an hour").click()
     await expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+class Two:
+    """A node of several sites."""
+
+    alone, trouble = None, ""
+
+    def __init__(self) -> None:
+        self._sites = {name: ShownOffice(number, name=name) for name, number in (("nord", 9), ("süd", 60))}
+
+    def sites(self) -> dict[str, ShownOffice]:
+        return self._sites
+
+    def stuck(self) -> list[str]:
+        return []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_several_sites_are_a_list_that_leads_to_each(show, scheme):
+    screen = await show(Two())
+    settings = {"color_scheme": scheme, "bypass_csp": True, "reduced_motion": "reduce"}
+    page = (await screen.open(live=False, viewport=PHONE, **settings)).page
+    axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
+    await page.evaluate(axe)
+    found = await page.evaluate("axe.run({resultTypes: ['violations']})")
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
+    assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    await page.get_by_role("link", name="süd").click()
+    await expect(page.locator("#live")).to_have_text("live")
+    await expect(page.locator("#rows tr")).to_have_count(60)
+    await page.get_by_role("link", name="Bernd Huber").click()
+    await page.get_by_role("button", name="Pause for an hour").click()
+    await expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    await page.get_by_role("link", name="Everybody").click()
+    await expect(page.get_by_role("heading", level=1)).to_have_text("süd")

@@ -130,7 +130,9 @@ async def show(
 
 
 def _control(url: str | None) -> httpx2.AsyncClient:
-    return httpx2.AsyncClient(base_url=url or "", trust_env=False, timeout=10)
+    # The emulators close an idle connection after 5 s; by then it is not to be used again.
+    limits = httpx2.Limits(keepalive_expiry=2)
+    return httpx2.AsyncClient(base_url=url or "", trust_env=False, timeout=10, limits=limits)
 
 
 def _pbx_section(folder: Path, world: World, kind: str, url: str) -> list[str]:

@@ -41,7 +41,7 @@ from presencebridge.runtime.journal import Journal
 from presencebridge.runtime.links import LinkReport, Links, LinkState
 from presencebridge.runtime.matching import Named, Reason
 from presencebridge.runtime.people import Member, People
-from presencebridge.runtime.plots import Plots
+from presencebridge.runtime.plots import Hop, Plots
 from presencebridge.runtime.ports import Clock, Statuses
 from presencebridge.runtime.presence_reader import PresenceReader
 from presencebridge.runtime.status_reader import StatusReader
@@ -120,6 +120,7 @@ class Site:
         self._clock = self._outside.clock()
         self.metrics = metrics or Metrics()
         self._believed = self.metrics.notifications.labels("believed")
+        self._understood = self.metrics.hop_seconds.labels("notification", "understood")
         self._notified_at = self.metrics.last_seen.labels("teams_notification")
         self._budget = Budget()
         self.journal = journal or Journal()
@@ -353,7 +354,7 @@ class Site:
         receiver.on_presence = self._notified
         receiver.on_lifecycle = self._lifecycle
         receiver.on_reject = self._rejected
-        receiver.on_opened = self.metrics.hop_seconds.labels("notification", "understood").observe
+        receiver.on_opened = self._opened
         receiver.on_superseded = self.metrics.notifications.labels("superseded").inc
         return receiver
 
@@ -416,6 +417,10 @@ class Site:
                 tasks.create_task(watcher.run(), name=f"subscription {name}")
 
     # Notifications
+
+    def _opened(self, seconds: float) -> None:
+        self._understood.observe(seconds)
+        self.plots.took(Hop.TEAMS_OPENED, seconds)
 
     def _notified(self, user: str, presence: Presence) -> None:
         self._believed.inc()

@@ -19,8 +19,10 @@ SLOTS: Final = 45
 class Hop(StrEnum):
     """By link and what is timed, as the page and the metrics name them."""
 
+    TEAMS_OPENED = "teams_opened"
+    """A notification's arrival at the webhook -> it is verified and decrypted."""
     TEAMS_NOTIFIED = "teams_notified"
-    """A notification's arrival at the webhook -> the decision that follows is made and saved."""
+    """From there -> the decision that follows is made and saved."""
     TEAMS_READ = "teams_read"
     """A read of presences: question -> answer."""
     TEAMS_WRITE = "teams_write"

@@ -27,7 +27,10 @@ _HOPS: Final = {
         (Hop.PBX_SEEN, Text.HOP_SEEN),
         (Hop.PBX_WRITE, Text.HOP_WRITE),
     ),
-    "subscription": ((Hop.TEAMS_NOTIFIED, Text.HOP_NOTIFIED),),
+    "subscription": (
+        (Hop.TEAMS_OPENED, Text.HOP_OPENED),
+        (Hop.TEAMS_NOTIFIED, Text.HOP_NOTIFIED),
+    ),
 }
 """By link, what is plotted beside it."""
 
