@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from presencebridge.cluster import nats_engine
 from presencebridge.core import model
 from presencebridge.graph.subscriptions import Held
 from presencebridge.runtime import day, journal, matching, people
@@ -94,6 +95,11 @@ def test_what_is_on_the_disk_is_told_with_its_end(page: str) -> None:
     for file in re.findall(r'(?:dir|folder|_folder) / f"([a-z]+(?:-[a-z]+)*-)\{', code):
         assert f"`{file}" in on_disk, file
     assert Held.__struct_fields__[:2] == ("id", "client_state")
+
+
+def test_how_long_notifications_lie_in_a_cluster_is_told() -> None:
+    assert nats_engine._NOTICES_KEPT_S == 3600
+    assert "After an hour they are gone" in (DOCS / "privacy" / "data.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("page", ["index", "data", "record", "works-agreement", "review"])
