@@ -7,12 +7,15 @@ READY  := $(VENV)/ready
 WORKERS ?= 6
 MINUTES ?= 10
 ONLY   ?= whatever
+# What CI simulates: about four minutes on two cores that have nothing else to do.
+SEEDS  ?= 1..20
+DAYS   ?= 5
 # What looks after the packages has a place of its own, so that it is no part of what is tested or installed.
 TOOLS  := .venv-tools
 COMPILE = $(TOOLS)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-annotate --no-header \
 	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(UPGRADE)
 
-.PHONY: demo test check docs reference bench fuzz sbom audit lock wheel deb man clean
+.PHONY: demo test check docs reference bench fuzz simulate sbom audit lock wheel deb man clean
 
 $(READY): pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
@@ -45,6 +48,9 @@ bench: $(READY)  ## every figure of docs/performance.md beside its goal; QUICK=-
 
 fuzz: $(READY)  ## each parser of outside bytes for MINUTES (or those that match ONLY)
 	HYPOTHESIS_RANDOM=1 FUZZ_SECONDS=$$(( $(MINUTES) * 60 )) $(BIN)/python -m pytest -s -n 2 tests/fuzz -k "whatever and ($(ONLY))"
+
+simulate: $(READY)  ## the whole service in virtual time, by seeds; 1 if something was wrong
+	$(BIN)/presencebridge simulate --seeds $(SEEDS) --days $(DAYS)
 
 sbom: $(TOOLS)/ready  ## what an installation consists of, as CycloneDX
 	$(TOOLS)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --output-reproducible --output-file sbom.json

@@ -36,10 +36,12 @@ from presencebridge.graph.watcher import Watcher
 from presencebridge.metrics import Metrics
 from presencebridge.pbx import status_web_api, v20, v20_calls, web_api
 from presencebridge.pbx.answers import PbxUser
+from presencebridge.quick_http import _Connection
 from presencebridge.runtime import matching
 from presencebridge.runtime.journal import Journal
 from presencebridge.store.sqlite import SqliteStore
 from presencebridge.web import views
+from presencebridge.web.door import parts_of
 from presencebridge.web.node import One, operator_app
 from presencebridge.web.webhook import Webhook
 
@@ -649,6 +651,57 @@ def _filter(text: str) -> None:
     passes({"Number": "101", "CurrentProfileName": None, "Groups": [{"Number": "1"}]})
 
 
+_ANSWERS = (
+    b'HTTP/1.1 200 OK\r\nContent-Length: 12\r\nContent-Type: application/json\r\n\r\n{"value":[]}',
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 429 Slow\r\nRetry-After: 3\r\nConnection: close\r\n\r\nwait",
+    b"HTTP/1.0 204 No Content\r\n\r\n",
+)
+
+
+class _Wire(asyncio.Transport):
+    """Sends nothing; what comes is fed by hand."""
+
+    def write(self, data: Any) -> None: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def abort(self) -> None: ...
+
+
+def _http_answer(raw: bytes) -> None:
+    """An answer of the other side in pieces, and then it hangs up: whoever asked gets an end of it."""
+
+    async def asks() -> None:
+        connection = _Connection()
+        connection.connection_made(_Wire())
+        asking = asyncio.ensure_future(connection.ask(b"GET / HTTP/1.1\r\n\r\n"))
+        await asyncio.sleep(0)
+        for start in range(0, len(raw), 53):
+            connection.data_received(raw[start : start + 53])
+            await asyncio.sleep(0)
+        connection.connection_lost(None)
+        async with asyncio.timeout(5):
+            await asking
+            body = b"".join([chunk async for chunk in connection.aiter_bytes()])
+        assert len(body) <= len(raw)
+
+    asyncio.run(asks())
+
+
+def _sorted_by_site(body: bytes) -> None:
+    parts = parts_of(body, ("one", "two"))
+    assert parts.keys() <= {"one", "two"}
+    if len(parts) == 1:
+        assert set(parts.values()) == {body}
+
+
+_MARKED = {"value": [{"clientState": "one~s", "id": 1}, {"clientState": "two~s", "id": 2}, {"id": 3}], "x": 1}
+_LICENCE = {"LicenseActive": True, "ExpirationDate": "2027-01-01T00:00:00Z", "ProductCode": "3CXPSPROF"}
+
+
 # All of them ----------------------------------------------------------------------------------------
 
 _STATUSES = st.sampled_from([200, 204, 301, 400, 401, 403, 404, 409, 410, 429, 500, 503, 599])
@@ -669,6 +722,9 @@ TARGETS = [
         "sealed content", _decrypt, _sealed(), (notices.Rejected, msgspec.DecodeError, UnicodeDecodeError)
     ),
     Target("the webhook", _webhook, _requests()),
+    Target("the webhook of several sites", _sorted_by_site, json_like(_MARKED)),
+    Target("HTTP answers", _http_answer, st.one_of(*map(bent, _ANSWERS)), (httpx2.RequestError,)),
+    Target("V20: licence", v20.parse_licence, json_like(_LICENCE), (Malformed,)),
     Target("the operator's listener", _operator, _orders()),
     Target(
         "Graph: presences",

@@ -24,7 +24,6 @@ from presencebridge.pbx.v20_statuses import V20Statuses
 from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.runtime import hub
 from presencebridge.runtime.directory import MatchedPeople
-from presencebridge.runtime.presence_reader import PresenceReader
 from presencebridge.simulation.disk import DiskStore
 from presencebridge.simulation.making import Faults, plan_of
 from presencebridge.simulation.plan import Plan
@@ -227,27 +226,6 @@ def _one_waits_for_all() -> Patch:
     return mock.patch.object(hub.Hub, "_write_status", write)
 
 
-def _hint_believed() -> Patch:
-    """A notification is taken for as true as a read."""
-    real = machine._presence_seen  # noqa: SLF001
-
-    def seen(state: State, event: events.PresenceSeen, now: float, *rest: Any) -> State:
-        return real(state, replace(event, source=events.Source.READ, asked_at=now), now, *rest)
-
-    return mock.patch.dict(machine._ON, {events.PresenceSeen: seen})  # noqa: SLF001
-
-
-def _only_told() -> Patch:
-    """What no notification told is never read: an answer counts only where one was waited for."""
-    real = PresenceReader._hear  # noqa: SLF001
-
-    def hear(self: PresenceReader, user: str, *rest: Any) -> None:
-        if user in self._wanted:
-            real(self, user, *rest)
-
-    return mock.patch.object(PresenceReader, "_hear", hear)
-
-
 @contextlib.contextmanager
 def _retry_after_ignored() -> Iterator[None]:
     with mock.patch.object(calls, "retry_after", return_value=None):
@@ -298,43 +276,6 @@ def _freed_at_start() -> Patch:
     return mock.patch.object(machine, "_person_shows", shows)
 
 
-def _stale_status_wins() -> Patch:
-    """A read of the status that is older than our write is believed."""
-    real = machine._status_seen  # noqa: SLF001
-
-    def seen(state: State, event: events.StatusSeen, now: float, *rest: Any) -> State:
-        after = real(replace(state, status_mark=0.0), replace(event, asked_at=now), now, *rest)
-        return replace(after, status_mark=state.status_mark)
-
-    return mock.patch.dict(machine._ON, {events.StatusSeen: seen})  # noqa: SLF001
-
-
-def _stale_presence_wins() -> Patch:
-    """A read of Teams that is older than our write is believed."""
-    real = machine._presence_seen  # noqa: SLF001
-
-    def seen(state: State, event: events.PresenceSeen, now: float, *rest: Any) -> State:
-        read = event.source is events.Source.READ
-        return real(state, replace(event, asked_at=now, sequence=None) if read else event, now, *rest)
-
-    return mock.patch.dict(machine._ON, {events.PresenceSeen: seen})  # noqa: SLF001
-
-
-def _sent_once() -> Patch:
-    """A write without an answer counts as one that never arrived."""
-    return mock.patch.object(machine, "_maybe_sent", lambda claim, *_: claim)
-
-
-def _pause_forgotten() -> Patch:
-    """A restart ends every pause."""
-    real = machine._started  # noqa: SLF001
-
-    def started(state: State, *rest: Any) -> State:
-        return real(replace(state, paused=False, paused_until=None), *rest)
-
-    return mock.patch.dict(machine._ON, {events.Started: started})  # noqa: SLF001
-
-
 def _leaver_kept() -> Patch:
     """Who is to be served no more is served all the same."""
     return mock.patch.object(MatchedPeople, "_is_still", lambda *_: True)  # noqa: PT008
@@ -352,7 +293,7 @@ def _leaver_dropped() -> Patch:
 
 
 def _one_watcher_of_two() -> Patch:
-    """Only the first watcher's people are watched, and nobody is read."""
+    """Only the first watcher's people are watched."""
     real = subscriptions.share
 
     def share(ids: tuple[str, ...], watchers: int, most: int) -> list[tuple[str, ...]]:
@@ -368,61 +309,53 @@ def _token_kept() -> Patch:
 
     async def run(self: GraphClient, call: Any) -> Any:
         tokens = self._tokens
-        kept = mock.patch.object(tokens, "token", lambda **_: type(tokens).token(tokens))
+        kept = mock.patch.object(tokens, "token", lambda **_: type(tokens).token(tokens))  # noqa: PT008
         with kept:
             return await real(self, call)
 
     return mock.patch.object(GraphClient, "run", run)
 
 
-def _two_sessions() -> Patch:
-    """After our session its pair is believed at once to be the person's."""
-    return mock.patch.object(machine, "_session_over", _over_at_once)
-
-
-def _over_at_once(state: State, _claim: Any, now: float, _say: Any) -> State:
-    return replace(state, teams_claim=None, released=None, veiled=False, presence_mark=now)
-
-
 MUTANTS: Final = {
-    "echo ignored": Mutant("our own session counts as the person's", _echo_ignored, 3),
-    "lease not renewed": Mutant("the session is not renewed", _lease_not_renewed, 3),
-    "sent before saved": Mutant("a command leaves before the state is kept", _sent_before_saved, 1, "all"),
-    "second leg clears": Mutant("the end of one of two calls clears", _second_leg_clears, 3),
-    "claim outlives a hand": Mutant("what somebody changed is still ours", _claim_outlives_a_hand, 1),
-    "answered again": Mutant("rule 1 acts more than once in a spell", _answered_again_and_again, 3),
-    "paused is written to": Mutant("a pause stops nothing", _paused_is_written_to, 3),
-    "excluded is served": Mutant("who is excluded is served", _excluded_is_served, 4),
+    "echo ignored": Mutant("our own session counts as the person's", _echo_ignored, 3, "none", 1.0),
+    "lease not renewed": Mutant("the session is not renewed", _lease_not_renewed, 3, "none", 1.0),
+    "sent before saved": Mutant(
+        "a command leaves before the state is kept", _sent_before_saved, 1, "all", 1.0
+    ),
+    "second leg clears": Mutant("the end of one of two calls clears", _second_leg_clears, 3, "none", 1.0),
+    "claim outlives a hand": Mutant(
+        "what somebody changed is still ours", _claim_outlives_a_hand, 3, "none", 2.0
+    ),
+    "answered again": Mutant(
+        "rule 1 acts more than once in a spell", _answered_again_and_again, 3, "none", 1.6
+    ),
+    "paused is written to": Mutant("a pause stops nothing", _paused_is_written_to, 42, "none", 1.1),
+    "excluded is served": Mutant("who is excluded is served", _excluded_is_served, 4, "none", 1.0),
     "never subscribed again": Mutant(
-        "a subscription is made once, and its silence not noticed", _never_subscribed_again, 11
+        "a subscription is made once, and its silence not noticed", _never_subscribed_again, 3, "none", 3.0
     ),
-    "written blindly": Mutant("the status is not read before it is written", _written_blindly, 3),
-    "forgets at restart": Mutant("the store is not read", _forgets_at_restart, 2, "all", 8.0),
-    "gives up": Mutant("a write that failed is not tried again", _gives_up, 3, "all"),
-    "call never ends": Mutant("the end of the last call is not seen", _call_never_ends, 3),
-    "Away of others freed": Mutant("manual_wins is not heeded", _away_of_others_freed, 3),
-    "wrong person": Mutant("a call in Teams is somebody else's", _told_of_the_wrong_person, 3),
-    "one waits for all": Mutant("a write holds up everybody's", _one_waits_for_all, 3),
-    "ringing counts": Mutant("a ringing phone is a call", _ringing_counts, 3),
-    "hint believed": Mutant("a notification is as good as a read", _hint_believed, 3, "all"),
-    "only told": Mutant("what no notification told is never read", _only_told, 3, "all"),
-    "Retry-After ignored": Mutant("it asks again before it may", _retry_after_ignored, 3, "all"),
-    "socket kept": Mutant("a mute websocket is never replaced", _socket_kept_for_ever, 1, "all"),
-    "renewed blindly": Mutant("a lost link counts as a call that goes on", _renewed_blindly, 3, "all"),
-    "ignored taken for done": Mutant("what 3CX accepted counts as done", _ignored_taken_for_done, 3, "all"),
-    "pause never ends": Mutant("a pause until a time has no end", _pause_never_ends, 3),
-    "pause forgotten": Mutant("a restart ends a pause", _pause_forgotten, 3, "all"),
-    "freed at start": Mutant("a start counts as a change to Available", _freed_at_start, 3, "all"),
-    "stale status wins": Mutant("a read of 3CX from before our write counts", _stale_status_wins, 3, "all"),
-    "stale presence wins": Mutant(
-        "a read of Teams from before our write counts", _stale_presence_wins, 3, "all"
+    "written blindly": Mutant(
+        "the status is not read before it is written", _written_blindly, 3, "none", 2.0
     ),
-    "sent once": Mutant("a write without an answer never arrived", _sent_once, 3, "all"),
-    "leaver kept": Mutant("who leaves is served all the same", _leaver_kept, 1),
-    "leaver dropped": Mutant("who leaves keeps what is ours", _leaver_dropped, 1),
-    "one watcher of two": Mutant("the second watcher watches nobody", _one_watcher_of_two, 3),
-    "token kept": Mutant("a refused token is never renewed", _token_kept, 3, "all"),
-    "over at once": Mutant("our session's own end counts as the person's change", _two_sessions, 3),
-    "hold is no call": Mutant("a call on hold is none", _hold_is_no_call, 3),
+    "forgets at restart": Mutant("the store is not read", _forgets_at_restart, 55, "all", 2.0),
+    "gives up": Mutant("a write that failed is not tried again", _gives_up, 155, "all", 1.2),
+    "call never ends": Mutant("the end of the last call is not seen", _call_never_ends, 3, "none", 1.0),
+    "Away of others freed": Mutant("manual_wins is not heeded", _away_of_others_freed, 3, "none", 2.0),
+    "wrong person": Mutant("a call in Teams is somebody else's", _told_of_the_wrong_person, 3, "none", 1.0),
+    "one waits for all": Mutant("a write holds up everybody's", _one_waits_for_all, 3, "none", 1.0),
+    "ringing counts": Mutant("a ringing phone is a call", _ringing_counts, 3, "none", 2.0),
+    "Retry-After ignored": Mutant("it asks again before it may", _retry_after_ignored, 155, "all", 1.2),
+    "socket kept": Mutant("a mute websocket is never replaced", _socket_kept_for_ever, 100, "all", 2.0),
+    "renewed blindly": Mutant("a lost link counts as a call that goes on", _renewed_blindly, 115, "all", 1.2),
+    "ignored taken for done": Mutant(
+        "what 3CX accepted counts as done", _ignored_taken_for_done, 8, "all", 1.3
+    ),
+    "pause never ends": Mutant("a pause until a time has no end", _pause_never_ends, 42, "none", 1.1),
+    "freed at start": Mutant("a start counts as a change to Available", _freed_at_start, 55, "all", 2.0),
+    "leaver kept": Mutant("who leaves is served all the same", _leaver_kept, 134, "none", 1.2),
+    "leaver dropped": Mutant("who leaves keeps what is ours", _leaver_dropped, 112, "none", 1.3),
+    "one watcher of two": Mutant("the second watcher watches nobody", _one_watcher_of_two, 3, "none", 1.2),
+    "token kept": Mutant("a refused token is never renewed", _token_kept, 110, "all", 1.1),
+    "hold is no call": Mutant("a call on hold is none", _hold_is_no_call, 3, "none", 2.0),
 }
 """By name. Each has a seed in which the service, without the fault, does nothing wrong."""
