@@ -327,7 +327,7 @@ MUTANTS: Final = {
         "what somebody changed is still ours", _claim_outlives_a_hand, 3, "none", 2.0
     ),
     "answered again": Mutant(
-        "rule 1 acts more than once in a spell", _answered_again_and_again, 3, "none", 1.6
+        "rule 1 acts more than once in a spell", _answered_again_and_again, 3, "none", 1.0
     ),
     "paused is written to": Mutant("a pause stops nothing", _paused_is_written_to, 42, "none", 1.1),
     "excluded is served": Mutant("who is excluded is served", _excluded_is_served, 4, "none", 1.0),
@@ -338,7 +338,7 @@ MUTANTS: Final = {
         "the status is not read before it is written", _written_blindly, 3, "none", 2.0
     ),
     "forgets at restart": Mutant("the store is not read", _forgets_at_restart, 55, "all", 2.0),
-    "gives up": Mutant("a write that failed is not tried again", _gives_up, 155, "all", 1.2),
+    "gives up": Mutant("a write that failed is not tried again", _gives_up, 8, "all", 1.3),
     "call never ends": Mutant("the end of the last call is not seen", _call_never_ends, 3, "none", 1.0),
     "Away of others freed": Mutant("manual_wins is not heeded", _away_of_others_freed, 3, "none", 2.0),
     "wrong person": Mutant("a call in Teams is somebody else's", _told_of_the_wrong_person, 3, "none", 1.0),
