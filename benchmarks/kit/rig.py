@@ -198,15 +198,15 @@ class Rig:
                 raise Failed("what was waited for has not come")
             time.sleep(0.05)
 
-    def until_idle(self, busy_s: float = 0.004) -> dict[str, Any]:
+    def until_idle(self, busy_s: float = 0.006) -> dict[str, Any]:
         """The gauges as they were when the service came to rest: for longer than it gathers questions.
 
-        At rest is who uses less than `busy_s` of the CPU in a twentieth of a second.
+        At rest is who uses less than `busy_s` of the CPU in a tenth of a second.
         """
         rested, since = self.gauges(), time.monotonic()
         deadline = since + PATIENCE_S
         while time.monotonic() < since + 0.4:
-            time.sleep(0.05)
+            time.sleep(0.1)
             now = self.gauges()
             if now["cpu_s"] - rested["cpu_s"] > busy_s:
                 rested, since = now, time.monotonic()

@@ -77,7 +77,6 @@ class Gauges:
             self.longest_pause_s = max(self.longest_pause_s, now - self._pause_from)
 
     def read(self) -> dict[str, Any]:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
         return {
             "cpu_s": time.process_time(),
             "rsa_s": self.rsa_s,
@@ -85,7 +84,6 @@ class Gauges:
             "decided": self.decided,
             "decided_at": self.decided_at,
             "saved": self.saved,
-            "rss_mb": pages * resource.getpagesize() / MB,
             "longest_pause_s": self.longest_pause_s,
             "asked_s": self.asked_s,
         }
@@ -183,7 +181,11 @@ def answer_questions() -> None:
             GAUGES.longest_pause_s = 0.0
         elif line.strip() == "collect":
             gc.collect()
-        print(json.dumps(GAUGES.read()), flush=True)
+        found = GAUGES.read()
+        if line.strip() == "memory":
+            pages = int(Path("/proc/self/statm").read_text().split()[1])
+            found["rss_mb"] = pages * resource.getpagesize() / MB
+        print(json.dumps(found), flush=True)
 
 
 def main() -> None:

@@ -32,7 +32,7 @@ def memory(*, quick: bool) -> list[Measure]:
             rig.order("show", pair=1)
             rig.until(lambda: rig.gauges()["saved"] >= count)  # noqa: B023 - called at once
             rig.until_idle(0.02)
-            gauges = rig.gauges()
+            gauges = rig.gauges("memory")
             what = f"resident memory with {count:,} people"
             found.append(Measure(11, what, gauges["rss_mb"], most, unit="MB", prototype=prototype))
             pause = gauges["longest_pause_s"] * 1000
