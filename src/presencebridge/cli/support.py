@@ -6,12 +6,13 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from presencebridge.config import load
+from presencebridge.cli.which import config_of, file_of, running
 
 
 def support(
     *,
     config: Path,
+    site: str = "",
     output: Path | None = None,
     people: Annotated[bool, Parameter(negative="--no-people")] = True,
 ) -> None:
@@ -22,7 +23,9 @@ def support(
     Parameters
     ----------
     config
-        The config file; if the service runs with it, it is asked too.
+        The config file, or the folder of sites; if the service runs with it, it is asked too.
+    site
+        Which of the folder's sites.
     output
         The zip to write; by default presencebridge-support.zip in this folder.
     people
@@ -34,17 +37,18 @@ def support(
     from presencebridge.doctor.site import Site
     from presencebridge.support import bundle, gathering
 
-    loaded, outside = load(config), Outside()
     target = output or Path("presencebridge-support.zip")
+    path = running(config, site).prefix
+    patient = Site(config_of(config, site), file_of(config, site), Outside(), path=path)
 
     async def findings() -> list[Finding]:
-        return [one async for one in examine(Site(loaded, config, outside))]
+        return [one async for one in examine(patient)]
 
     print("asking doctor, which takes some seconds ...", flush=True)
     found = asyncio.run(findings())
-    with gathering.client(loaded) as http:
-        service = gathering.Service(http, outside.clock().wall())
-        files = bundle.make(loaded, config, found, service, with_people=people)
+    with gathering.client(patient.config.operator) as http:
+        service = gathering.Service(http, path, patient.file.stem, patient.outside.clock().wall())
+        files = bundle.make(patient.config, patient.file, found, service, with_people=people)
     bundle.write(target, files)
     print(f"\n{target.resolve()} holds:")
     for name, text in files.items():

@@ -62,6 +62,12 @@ def config_of(config: Path, site: str = "") -> Config:
     return replace(loaded, operator=node.operator, teams=replace(loaded.teams, webhook=listens))
 
 
+def file_of(config: Path, site: str = "") -> Path:
+    """The file of the site that is meant, which `config_of` could read."""
+    folder = folder_of(config)
+    return config if folder is None else site_files(folder)[site or _site_named(config)]
+
+
 def _site_named(config: Path) -> str:
     return "" if config.is_dir() or config.name == NODE_FILE else config.stem
 

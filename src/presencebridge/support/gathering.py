@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 import httpx2
 
 from presencebridge import __version__
-from presencebridge.config import Config, parse_listen, secret
+from presencebridge.config import Config, Operator, parse_listen, secret
 from presencebridge.support.pseudonyms import Pseudonyms
 
 _TIMEOUT_S: Final = 10.0
@@ -144,8 +144,11 @@ def _plain(value: Any, word: str = "") -> Any:
 class Service:
     """What the running service says of itself; nothing of it where none runs."""
 
-    def __init__(self, http: httpx2.Client, now: float) -> None:
+    def __init__(self, http: httpx2.Client, prefix: str, name: str, now: float) -> None:
+        """`prefix` leads to the site called `name`, where there are several."""
         self._http = http
+        self._prefix = prefix
+        self._name = name
         self._now = now
         self.overview: dict[str, Any] = self._json("/api/people") or {}
         self.matching: dict[str, Any] = self._json("/api/matching") or {}
@@ -157,14 +160,21 @@ class Service:
         status = {name: self.overview.get(name) for name in _STATUS}
         conditions = [str(one.get("condition")) for one in self.overview.get("people", [])]
         status["people"] = {name: conditions.count(name) for name in sorted(set(conditions))}
-        status["livez"], status["readyz"] = self._text("/livez"), self._text("/readyz")
-        found: Files = {"status.json": status, "metrics.txt": self._text("/metrics")}
+        readyz = self._text(f"{self._prefix}/readyz")
+        status |= {"livez": self._text("/livez"), "readyz": readyz}
+        found: Files = {"status.json": status, "metrics.txt": self._metrics()}
         if with_people:
             found["people.json"] = self._people()
         log = self._json("/api/log") or []
         log = [line for line in log if with_people or "person" not in line]
         found["log.json"] = [self._ago(line) if "person" in line else line for line in log]
         return found
+
+    def _metrics(self) -> str:
+        """Without those of other sites."""
+        lines = self._text("/metrics").splitlines()
+        ours = f'site="{self._name}"'
+        return "".join(f"{line}\n" for line in lines if line.startswith("#") or ours in line)
 
     def _people(self) -> list[dict[str, Any]]:
         """Everybody as they stand, and what was decided last; times only as so many seconds ago."""
@@ -190,7 +200,7 @@ class Service:
 
     def _json(self, path: str) -> Any:
         try:
-            return json.loads(self._text(path))
+            return json.loads(self._text(f"{self._prefix}{path}"))
         except ValueError:
             return None
 
@@ -202,11 +212,11 @@ class Service:
         return answer.text if answer.status_code in {200, 503} else ""
 
 
-def client(config: Config) -> httpx2.Client:
-    """Asks the service that runs with this config."""
-    host, port = parse_listen(config.operator.listen)
+def client(operator: Operator) -> httpx2.Client:
+    """Asks the service that runs with this section."""
+    host, port = parse_listen(operator.listen)
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - where it listens everywhere
-    token = secret("operator-token", config.operator.token_file)
+    token = secret("operator-token", operator.token_file)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     return httpx2.Client(base_url=url, headers=headers, timeout=_TIMEOUT_S, trust_env=False)
