@@ -80,7 +80,8 @@ def names_what_is_there(line: str) -> None:
         for word in target.split():
             assert re.search(rf"^{word}:", (ROOT / "Makefile").read_text(), re.MULTILINE), line
     for path in re.findall(r"(?<![\w/.-])((?:packaging|benchmarks|docs|tests|\.ci)/[\w./-]+)", line):
-        assert (ROOT / path).exists(), line
+        if not Path(path).stem.isupper():  # a name to be filled in
+            assert (ROOT / path).exists(), line
 
 
 def test_no_command_hides_in_a_block_without_a_language():

@@ -62,7 +62,7 @@ def test_notifications_come_through_caddy_and_nothing_else_does(caddy, new_site)
     site.until_status(1, "Available")
     until(
         "notifications were believed",
-        lambda: 'presencebridge_notifications_total{outcome="believed"}' in site.page("/metrics").text,
+        lambda: 'presencebridge_notifications_total{outcome="believed",' in site.page("/metrics").text,
     )
 
     url = f"http://127.0.0.1:{port}"
