@@ -46,7 +46,9 @@ class Report:
 
 
 def _in_words(gaps: list[float]) -> str:
-    return f"{len(gaps)} sites, worst {max(gaps):.1f} s" if gaps else "no site changed hands"
+    if not gaps:
+        return "no site changed hands"
+    return f"{len(gaps)} sites, median {statistics.median(gaps):.1f} s, worst {max(gaps):.1f} s"
 
 
 @contextlib.asynccontextmanager

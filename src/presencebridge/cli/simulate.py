@@ -26,6 +26,7 @@ def simulate(
     faults: Literal["none", "some", "all"] = "all",
     jobs: Annotated[int | None, Parameter(validator=validators.Number(gte=1))] = None,
     shrink: Annotated[float, Parameter(validator=validators.Number(gte=0))] = 60.0,
+    nodes: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=9))] = 1,
 ) -> int:
     """Play office days in virtual time and check what must always hold. Exit status 1 if it does not.
 
@@ -43,7 +44,12 @@ def simulate(
         How many are played side by side; as many as there are processors if left out.
     shrink
         For how many seconds a story in which something is wrong is made shorter before it is told.
+    nodes
+        With more than one, only what nodes do among each other is played: five minutes of leases, epochs and
+        fenced writes for each seed, on an engine that is as bad as one may be.
     """
+    if nodes > 1:
+        return _leases(seeds, nodes)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from presencebridge.simulation.campaign import Summary, verdicts
@@ -61,6 +67,27 @@ def simulate(
                 _tell(console, verdict)
     _told(console, summary)
     return 1 if summary.wrong else 0
+
+
+def _leases(seeds: range, nodes: int) -> int:
+    import structlog
+
+    from presencebridge.simulation.leases import Played, played
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    console, results = Console(highlight=False, soft_wrap=True), list[Played]()
+    for seed in seeds:
+        result = played(seed, 300.0, nodes)
+        results.append(result)
+        for what in result.wrong[:5]:
+            console.print(f"[red]seed {seed} is wrong[/]: {escape(what)}")
+    wrong = sum(bool(result.wrong) for result in results)
+    acts, moves, refused = (
+        sum(getattr(result, word) for result in results) for word in ("acts", "moves", "refused")
+    )
+    told = f"{acts} acts, {moves} changes of owner, {refused} late writes refused"
+    console.print(f"{len(results)} seeds, {nodes} nodes: {told}; {wrong or 'none'} wrong")
+    return 1 if wrong else 0
 
 
 def _tell(console: Console, verdict: "Verdict") -> None:

@@ -21,6 +21,7 @@ from presencebridge.cluster.records import ALL_SIGN_INS, NodeRecord, sign_in_of,
 from presencebridge.cluster.session import Clock, Session
 from presencebridge.cluster.store import SharedStore
 from presencebridge.cluster.writer import Writer
+from presencebridge.ending import ended
 
 _log = structlog.get_logger()
 
@@ -122,11 +123,10 @@ class Cluster:
             try:
                 await ownership.run()
             finally:
-                for task in others:
-                    task.cancel()
+                await ended(others)
                 for site in list(self._held):
                     held = self._held.pop(site)
-                    held.end()
+                    await held.end()
                     await node.lay_down(site, at_once=True)
                 await session.end()
 
@@ -142,7 +142,9 @@ class Cluster:
         store = SharedStore(site, writer, found)
         delivery = Delivery(site, engine, writer, found, partial(node.take, site))
         held = self._held[site] = _Held(guard, files, delivery)
-        held.tasks = [tasks.create_task(files.run()), tasks.create_task(delivery.run())]
+        held.tasks = [
+            tasks.create_task(work) for work in (files.run(), delivery.read(), delivery.keep_place())
+        ]
         self._has_started.set()
         node.take_up(site, SharedOutside(self._outside, guard, store, files))
 
@@ -152,7 +154,7 @@ class Cluster:
             return
         await held.guard.quiet()
         await node.lay_down(tenure.site)
-        held.end()
+        await held.end()
         await held.delivery.stop()
         await held.files.flush()
 
@@ -191,9 +193,8 @@ class _Held:
         self.guard, self.files, self.delivery = guard, files, delivery
         self.tasks: list[asyncio.Task[None]] = []
 
-    def end(self) -> None:
-        for task in self.tasks:
-            task.cancel()
+    async def end(self) -> None:
+        await ended(self.tasks)
 
 
 def _version() -> str:

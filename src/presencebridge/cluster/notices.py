@@ -65,13 +65,8 @@ class Delivery:
         """Where it was when the place was last kept: what came later may not have been worked through."""
         self._wake = asyncio.Event()
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_place())
-            tasks.create_task(self._read())
-
-    async def _read(self) -> None:
+    async def read(self) -> None:
+        """Hand on what comes, until cancelled."""
         while True:
             with contextlib.suppress(EngineError):
                 async with self._engine.listening(f"notices.{self._subject}", self._wake.set):
@@ -102,7 +97,8 @@ class Delivery:
             self._at = message.sequence
         return bool(found)
 
-    async def _keep_place(self) -> None:
+    async def keep_place(self) -> None:
+        """Beside `read`, until cancelled."""
         while True:
             await asyncio.sleep(_KEEP_PLACE_EVERY_S)
             settled, self._settled = self._settled, self._at

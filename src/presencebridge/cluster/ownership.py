@@ -18,6 +18,7 @@ from presencebridge.cluster.engine import Engine, EngineError, Entry, Fence, Sta
 from presencebridge.cluster.records import ALL_OWNERS, NUDGE_OWNERS, OwnerRecord, owner_key
 from presencebridge.cluster.session import MARGIN, Session
 from presencebridge.cluster.spreading import spread
+from presencebridge.ending import ended
 
 _log = structlog.get_logger()
 
@@ -132,9 +133,7 @@ class Ownership:
                         with contextlib.suppress(TimeoutError):
                             async with asyncio.timeout(_LOOK_EVERY_S):
                                 await self._wake.wait()
-                    watching.cancel()
-                    for moving in self._tasks:
-                        moving.cancel()
+                    await ended({watching, *self._tasks})
         finally:
             for tenure in self.tenures.values():
                 tenure.end()

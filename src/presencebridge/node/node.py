@@ -10,6 +10,7 @@ import structlog
 from presencebridge import words
 from presencebridge.adapters import Outside
 from presencebridge.config import Loaded, NodeConfig, parse_listen, secret
+from presencebridge.ending import ended
 from presencebridge.errors import Misconfigured
 from presencebridge.metrics import Metrics
 from presencebridge.node.keeper import Keeper, path_of
@@ -120,8 +121,7 @@ class Node:
                     keeper.end(End.STOPPED)
                 if self._running:
                     await asyncio.wait(self._running.values())
-                for task in owning:  # not before: what it holds is needed to the end
-                    task.cancel()
+                await ended(owning)  # not before: what it holds is needed to the end
             self._tasks = None
             for journal in self._journals.values():
                 journal.close()
@@ -257,7 +257,7 @@ class Node:
         running = self._running[site]
         keeper.end(End.AGAIN)
         if at_once:
-            running.cancel()
+            await ended([running])
         await asyncio.wait([running])
 
     # Who listens
