@@ -4,7 +4,6 @@ What is kept of a person is bounded: `MOST_CHANGES` changes of a hundred bytes, 
 the config names. Whoever leaves is forgotten at once, and with the process everything.
 """
 
-import collections
 import itertools
 import sys
 from collections.abc import Iterator
@@ -50,7 +49,7 @@ class Day:
     def __init__(self, hours: float) -> None:
         self.hours = hours
         self._shown: dict[str, _Shown] = {}
-        self._changes: dict[str, collections.deque[tuple[float, Lane, str]]] = {}
+        self._changes: dict[str, list[tuple[float, Lane, str]]] = {}
         self._swept_at = 0.0
 
     def note(self, person: str, state: State, now: float) -> None:
@@ -59,10 +58,9 @@ class Day:
         if new == old:
             return
         self._shown[person] = new
-        changes = self._changes.get(person)
-        if changes is None:
-            changes = self._changes[person] = collections.deque(maxlen=MOST_CHANGES)
+        changes = self._changes.setdefault(person, [])
         changes.extend((now, lane, new[lane]) for lane in Lane if new[lane] != old[lane])
+        del changes[:-MOST_CHANGES]
         if now - self._swept_at > _SWEEP_EVERY_S:
             self._swept_at = now
             for one in self._changes.values():
@@ -75,18 +73,20 @@ class Day:
 
     def of(self, person: str, now: float) -> list[Stretch]:
         """A person's stretches, lane by lane, oldest first."""
-        changes = self._changes.get(person, collections.deque())
+        changes = self._changes.get(person, [])
         self._sweep(changes, now)
         return [stretch for lane in Lane for stretch in _stretches(lane, changes, now - self.hours * 3600)]
 
-    def _sweep(self, changes: collections.deque[tuple[float, Lane, str]], now: float) -> None:
+    def _sweep(self, changes: list[tuple[float, Lane, str]], now: float) -> None:
         """Drop what is too old; of each lane the last change before that tells what it showed since."""
         oldest = now - self.hours * 3600
         last: dict[Lane, str] = {}
-        while changes and changes[0][0] < oldest:
-            _, lane, value = changes.popleft()
+        count = 0
+        while count < len(changes) and changes[count][0] < oldest:
+            _, lane, value = changes[count]
             last[lane] = value
-        changes.extendleft((oldest, lane, value) for lane, value in last.items() if value)
+            count += 1
+        changes[:count] = [(oldest, lane, value) for lane, value in last.items() if value]
 
 
 def _shown(state: State) -> _Shown:
@@ -99,9 +99,7 @@ def _shown(state: State) -> _Shown:
     )
 
 
-def _stretches(
-    lane: Lane, changes: collections.deque[tuple[float, Lane, str]], oldest: float
-) -> Iterator[Stretch]:
+def _stretches(lane: Lane, changes: list[tuple[float, Lane, str]], oldest: float) -> Iterator[Stretch]:
     own = [(max(at, oldest), value) for at, of, value in changes if of is lane]
     for (begin, value), after in itertools.zip_longest(own, own[1:]):
         if value:

@@ -7,7 +7,6 @@ and what is wanted meanwhile is decided when it is done: writes are coalesced to
 """
 
 import asyncio
-import collections
 import contextlib
 import functools
 import time
@@ -61,8 +60,8 @@ _QUIET: Final = frozenset({Because.ECHO, Because.OVERTAKEN})
 """Not worth a line in the log; `why` tells them."""
 
 
-Mailbox = collections.deque[tuple[AnyEvent, float]]
-"""A person's events, each with the time at which it came."""
+Mailbox = list[tuple[AnyEvent, float]]
+"""A person's events, each with the time at which it came. They are hardly ever more than one or two."""
 
 
 class _Decided(NamedTuple):
@@ -260,7 +259,7 @@ class Hub:
             return
         mailbox = self._mailboxes.get(key)
         if mailbox is None:
-            mailbox = self._mailboxes[key] = collections.deque()
+            mailbox = self._mailboxes[key] = []
             asyncio.get_running_loop().call_soon(self._work, self._people[key], mailbox)
         elif len(mailbox) >= _MOST_WAITING:
             oldest = next((waiting for waiting in mailbox if type(waiting[0]) is type(event)), None)
@@ -274,7 +273,7 @@ class Hub:
         while mailbox:
             if self._tasks is None or self._mailboxes.get(key) is not mailbox:
                 return  # the hub has ended, or the person has gone
-            event, seen_at = mailbox.popleft()
+            event, seen_at = mailbox.pop(0)
             now, begun = self._clock.now(), time.perf_counter()
             old = self._states[key]
             new, commands = step(old, event, now, member.policy)

@@ -1,7 +1,6 @@
 """What was decided for each person and why: in memory only, a few entries each. Nothing of it is stored."""
 
 import asyncio
-import collections
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import Final
@@ -28,17 +27,17 @@ class Journal:
     """The last entries of each person, and a feed of new ones."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, collections.deque[Entry]] = {}
+        self._entries: dict[str, list[Entry]] = {}
+        """Lists: an empty deque takes 600 bytes, and most people have few entries."""
         self._readers: set[asyncio.Queue[Entry | None]] = set()
         self.on_change: Callable[[Entry | None], None] = lambda _entry: None
         """Called with each entry, and with None where something else changed."""
         self.closed = False
 
     def add(self, entry: Entry) -> None:
-        entries = self._entries.get(entry.person)
-        if entries is None:
-            entries = self._entries[entry.person] = collections.deque(maxlen=_ENTRIES_A_PERSON)
+        entries = self._entries.setdefault(entry.person, [])
         entries.append(entry)
+        del entries[:-_ENTRIES_A_PERSON]
         self.changed(entry)
 
     def changed(self, entry: Entry | None = None) -> None:
