@@ -132,6 +132,7 @@ class Text(Bilingual):
     RESUME = ("Resume", "Fortsetzen")
     ORDERED = ("Done.", "Erledigt.")
     DAY = ("The last {hours} hours", "Die letzten {hours} Stunden")
+    DAY_SHORT = ("The last {minutes} minutes", "Die letzten {minutes} Minuten")
     DAY_TITLE = ("The day", "Der Tag")
     DAY_OFF = (
         "No history is kept. day_hours in [operator] keeps a few hours of everybody in memory and draws them here; tell your people first.",

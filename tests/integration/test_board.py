@@ -140,6 +140,13 @@ def test_a_picture_of_the_day_fills_its_width_and_no_more():
         assert all(0 <= tick.x <= 100 for tick in seen.ticks)
 
 
+@pytest.mark.parametrize(("hours", "ticks"), [(0.1, 6), (1, 6), (8, 8), (24, 24)])
+def test_a_picture_has_some_ticks_whatever_its_width(hours, ticks):
+    found = picture.day([], 1_800_000_123.0, hours).ticks
+    assert len(found) == ticks
+    assert all(tick.at % 60 == 0 and 0 < tick.x < 100 for tick in found)
+
+
 # The plots ----------------------------------------------------------------------------------------
 
 

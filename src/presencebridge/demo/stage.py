@@ -182,7 +182,7 @@ def _write_config(folder: Path, world: World, graph_url: str, pbx: list[str], po
         f'listen = "127.0.0.1:{hook}"',
         *pbx,
         "[operator]",
-        "day_hours = 1",
+        "day_hours = 0.1",
         f'listen = "127.0.0.1:{port}"',
         "[state]",
         f'dir = "{folder / "state"}"',

@@ -145,7 +145,7 @@ class Page:
             root=root,
             since=since,
             p=view,
-            hours=f"{hours:g}",
+            hours=hours,
             **self._parts(key, view, language),
         )
         return _html(html, request, language)

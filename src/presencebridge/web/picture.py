@@ -18,6 +18,9 @@ _LEAST_WIDTH: Final = 0.2
 _ROOM_FOR_WORDS: Final = 7.0
 """Percent of the width below which no words stand in a bar."""
 
+_TICKS: Final = ((900.0, 1), (7200.0, 10), (float("inf"), 60))
+"""Up to how many seconds of width there is a tick every so many minutes."""
+
 _TONES: Final = {
     "available": "free",
     "availableidle": "free",
@@ -94,10 +97,14 @@ def day(stretches: Iterable[Stretch], now: float, hours: float) -> DayView:
 
 
 def _ticks(begin: float, span: float) -> list[Tick]:
-    hour = datetime.fromtimestamp(begin).astimezone().replace(minute=0, second=0, microsecond=0)
+    """Full hours, or full minutes where there are few hours; every other one is minor."""
+    minutes = next(minutes for most_s, minutes in _TICKS if span <= most_s)
+    tick = datetime.fromtimestamp(begin).astimezone().replace(minute=0, second=0, microsecond=0)
     found = []
-    while (at := (hour := hour + timedelta(hours=1)).timestamp()) < begin + span:
-        found.append(Tick(100 * (at - begin) / span, at, minor=hour.hour % 2 == 1))
+    while (at := (tick := tick + timedelta(minutes=minutes)).timestamp()) < begin + span:
+        if at > begin:
+            number = (tick.hour * 60 + tick.minute) // minutes
+            found.append(Tick(100 * (at - begin) / span, at, minor=number % 2 == 1))
     return found
 
 
