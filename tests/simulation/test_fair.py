@@ -14,17 +14,22 @@ from presencebridge.simulation.chronicle import (
     AnyHappening,
     AtRest,
     ClientShows,
+    Forgotten,
     Glance,
     House,
     LegsAre,
     PausedByOperator,
+    PutBack,
     ResumedByOperator,
     Shown,
     StatusByHand,
+    TakenOut,
     Trouble,
     Wrote,
 )
-from presencebridge.simulation.fair import Bounds, judge
+from presencebridge.simulation.fair import judge
+from presencebridge.simulation.plan import Site
+from presencebridge.simulation.weather import Bounds
 
 ANNA, BERND = "101", "102"
 FREE, MEETING, CALL = "Available/Available", "Busy/InAMeeting", "Busy/InACall"
@@ -77,6 +82,55 @@ def rules(
     for part in parts:
         story += part if isinstance(part, Sequence) else [part]
     return [violation.rule for violation in judge(house, story, bounds)]
+
+
+# Who comes and goes, and what is forgotten ------------------------------------------------------------
+
+SOON = Bounds(people_s=100)
+
+
+def test_who_is_taken_out_gets_everything_back_and_then_no_write() -> None:
+    busy = [teams(1_000, MEETING), we_set(1_005, "Available", "Away"), TakenOut(2_000, ANNA)]
+    given_back = we_set(2_050, "Away", "Available")
+    assert rules(SEED, in_the_office(), busy, given_back, rest(4_000, pair=MEETING), bounds=SOON) == []
+    assert rules(SEED, in_the_office(), busy, rest(4_000, "Away", MEETING), bounds=SOON) == [1]
+    late = [we_show(3_000, CALL), we_clear(3_100)]
+    assert rules(SEED, in_the_office(), busy, given_back, late, bounds=SOON) == [7, 7]
+
+
+def test_who_is_put_back_begins_anew() -> None:
+    away = [teams(1_000, MEETING), we_set(1_005, "Available", "Away"), TakenOut(2_000, ANNA)]
+    back = [we_set(2_050, "Away", "Available"), PutBack(3_000, ANNA), we_set(3_050, "Available", "Away")]
+    assert rules(SEED, in_the_office(), away, back, rest(5_000, "Away", MEETING), bounds=SOON) == []
+    assert rules(SEED, in_the_office(), away, back[:2], rest(5_000, pair=MEETING), bounds=SOON) == [1]
+
+
+def test_a_session_that_nobody_knows_of_lasts_for_its_lease_and_no_longer() -> None:
+    forgotten = [phone(1_000, "Connected"), we_show(1_002, CALL), Forgotten(1_100, ANNA), phone(1_101)]
+    assert rules(SEED, in_the_office(), forgotten, rest(4_000)) == []
+    assert 5 in rules(SEED, in_the_office(), forgotten, rest(4_000, ours=CALL))
+
+
+def test_while_nothing_can_be_known_of_3cx_no_session_is_renewed() -> None:
+    cut = [phone(1_000, "Connected"), we_show(1_002, CALL), Trouble(1_050, 3_000, "3cx", "cut", total=True)]
+    renewed = we_show(1_160, CALL, before=CALL)
+    assert rules(SEED, in_the_office(), cut, renewed) == [], "it may be under way"
+    again = we_show(1_310, CALL, before=CALL)
+    assert rules(SEED, in_the_office(), cut, renewed, again) == [5]
+    partly = [*cut[:2], Trouble(1_050, 3_000, "3cx", "half of it cut")]
+    assert rules(SEED, in_the_office(), partly, renewed, again) == []
+
+
+def test_bounds_are_what_the_config_promises() -> None:
+    polled = Bounds.of(
+        Site("3cx-web-api", "poll", presence_every_s=40, calls_every_s=20, statuses_every_s=60)
+    )
+    assert (polled.teams_s, polled.calls_s, polled.status_s) == (50, 30, 70)
+    told = Bounds.of(Site("3cx-v20", "webhook", presence_every_s=40, calls_every_s=20, statuses_every_s=5))
+    assert (told.teams_s, told.calls_s, told.status_s) == (15, 15, 15)
+    never = [teams(1_000, MEETING), by_hand(1_040, "Custom 1")]
+    assert rules(SEED, in_the_office(), never, bounds=told) == [1]
+    assert rules(SEED, in_the_office(), never, bounds=polled) == []
 
 
 # Teams to 3CX ---------------------------------------------------------------------------------------

@@ -369,8 +369,9 @@ class _Onlooker:
         """Perhaps it was never noticed that they had gone."""
         if self._out is None:
             return
+        anew = {w.forgets(world) for world in self._worlds}
+        self._worlds = anew if self._has_gone else self._worlds | anew
         self._out = None
-        self._worlds |= {w.forgets(world) for world in self._worlds}
         self._change(teams=True)
 
     @property

@@ -182,7 +182,7 @@ def forgets(world: World) -> World:
 
 def gives_back(world: World, before: str, after: str) -> set[World]:
     """It serves the person no longer; empty if it holds nothing of that sort."""
-    return {replace(world, claim=None, goal=None)} if after == AVAILABLE and before == world.claim else set()
+    return {forgets(world)} if after == AVAILABLE and before == world.claim else set()
 
 
 def interrupted(world: World) -> World:
