@@ -14,6 +14,7 @@ from pathlib import Path
 
 BINARY = Path(sys.executable).parent / "nats-server"
 _READY_WITHIN_S = 30.0
+_given: list[int] = []
 
 
 class NatsServers:
@@ -111,10 +112,12 @@ def free_ports(count: int) -> list[int]:
     """Below the range that the system gives from: nobody takes them meanwhile."""
     first = 15_000 + os.getpid() % 1_500 * 8
     ports: list[int] = []
-    for port in range(first, 32_000):
+    # Whoever was given one may not listen there yet.
+    for port in range(max([first, *_given]) + 1, 32_000):
         with contextlib.suppress(OSError), socket.socket() as sock:
             sock.bind(("127.0.0.1", port))
             ports.append(port)
         if len(ports) == count:
+            _given.extend(ports)
             return ports
     raise RuntimeError("no free ports")
