@@ -104,7 +104,8 @@ def keep(run: Run, page: Path, plot_file: Path) -> None:
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     plot_file.write_text(plot(run), "utf-8")
-    page.write_text(f"{before}{BEGIN}\n\n{markdown(run)}\n{END}{after}", "utf-8")
+    picture = f"![How much of each goal is reached]({plot_file.name})"
+    page.write_text(f"{before}{BEGIN}\n\n{picture}\n\n{markdown(run)}\n{END}{after}", "utf-8")
 
 
 # The plot -----------------------------------------------------------------------------------------
