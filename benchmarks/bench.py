@@ -80,6 +80,8 @@ def main() -> None:
     if len(CORES) < 2:
         print("there is only one core: the sender shares it, and two cores are not measured as such")
     command = "make bench QUICK=--quick" if given.quick else "make bench"
+    if given.only != ",".join(every):
+        command = f"python benchmarks/bench.py --only {given.only}"
     done = run(given.only.split(","), quick=given.quick, command=command)
     RESULTS.mkdir(exist_ok=True)
     name = "quick" if given.quick else done.at.replace(" UTC", "").replace(" ", "-").replace(":", "")
