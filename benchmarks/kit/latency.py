@@ -151,7 +151,7 @@ def _beside_deaf(people: int, seconds: float, rounds: int) -> list[Measure]:
     """The bridge of V16 and V18, and a hundredth of the people for whom it never answers."""
     deaf = max(1, people // 100)
     others: dict[bool, Times] = {False: [], True: []}
-    pbx = f"timeout_s = {TIMEOUT_S}"
+    pbx = f"timeout_s = {TIMEOUT_S}\nstatus_every_s = {5 if people < 100 else 10}"
     with Rig(people, kind="3cx-web-api", pbx=pbx) as rig:
         for turn in range(2 * rounds + 1):
             is_deaf = turn % 2 == 0 and turn > 0
