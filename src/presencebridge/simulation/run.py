@@ -17,7 +17,7 @@ from presencebridge.simulation.plan import DAY_S, AnyDeed, Plan, Trouble
 from presencebridge.simulation.stage import Office, office
 from presencebridge.simulation.weather import Bounds
 
-_MOST_ROUNDS_A_DAY: Final = 300_000
+_MOST_ROUNDS_A_DAY: Final = 150_000
 """Of the loop; some 60,000 are usual."""
 
 
