@@ -1,4 +1,8 @@
-"""Logging: one line an event, pretty on a terminal and JSON otherwise, on stderr."""
+"""Logging: one line an event, pretty on a terminal and JSON otherwise, on stderr.
+
+What would be a record of people, the decisions, is told at DEBUG unless the config asks for it. Such lines
+are in memory and on a terminal, and go nowhere else.
+"""
 
 import asyncio
 import collections
@@ -22,7 +26,7 @@ _MOST_RECENT: Final = 1000
 _LONGEST_LINE: Final = 10_000
 
 
-def set_up(*, level: int = logging.INFO, terminal: bool | None = None) -> None:
+def set_up(*, level: int = logging.DEBUG, terminal: bool | None = None) -> None:
     """Make every library's records come out in the one form."""
     pretty = sys.stderr.isatty() if terminal is None else terminal
     shared: list[structlog.typing.Processor] = [
@@ -60,9 +64,11 @@ def set_up(*, level: int = logging.INFO, terminal: bool | None = None) -> None:
             ],
         )
     )
+    handler.setLevel(level if pretty else max(level, logging.INFO))
     root = logging.getLogger()
     root.handlers = [handler, _recent]
-    root.setLevel(level)
+    root.setLevel(max(level, logging.INFO))
+    logging.getLogger("presencebridge").setLevel(level)
     for chatty in ("httpx2", "httpcore2", "msal", "urllib3", "uvicorn", "sse_starlette", "asyncio"):
         # What these have to say, addresses included, is told by our own lines where it matters.
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -60,6 +60,8 @@ def loaded(folder: Path, *changes: tuple[str, str], key: str = "x", name: str = 
         ('match = "list"', 'match = "list"\nexclude = ["101"]\nlook_every_s = 60', Change.IN_PLACE),
         ("[pbx]", 'listen = "127.0.0.1:9999"\n[pbx]', Change.IN_PLACE),
         ("org/hook", "org/other", Change.NEW_LIFE),
+        ("[pbx]", "[operator]\nday_hours = 8\n[pbx]", Change.NEW_LIFE),
+        ("[pbx]", "[operator]\nlog_decisions = true\n[pbx]", Change.IN_PLACE),
         (":9", ":10", Change.NEW_LIFE),
         ("11111111", "21111111", Change.NEW_LIFE),
         ('dir = "state"', 'dir = "elsewhere"', Change.NEW_LIFE),
@@ -86,7 +88,8 @@ def test_a_state_folder_belongs_to_one_site(tmp_path):
 def test_without_a_cluster_nothing_of_it_is_imported():
     code = (
         "import sys, presencebridge.cli.main, presencebridge.node\n"
-        "print([name for name in sys.modules if name.split('.')[0] == 'nats' or '.cluster' in name])"
+        "ours = 'presencebridge.cluster'\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'nats' or name.startswith(ours)])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

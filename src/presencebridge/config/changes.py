@@ -38,5 +38,6 @@ def _lasting(config: Config) -> tuple[Any, ...]:
         ),
         replace(pbx, poll_every_s=0.0, status_every_s=None),
         config.people.match,
+        config.operator.day_hours,
         config.state,
     )

@@ -121,6 +121,8 @@ class Operator(msgspec.Struct, frozen=True, kw_only=True):
     """Names under which browsers reach the page, beside that of `listen`: of a proxy, of this machine."""
     day_hours: float = 0.0
     """How many hours of everybody's day are kept in memory and drawn on the page; 0: none, no history."""
+    log_decisions: bool = False
+    """Whether each decision, with its extension, is a line of the log where that may end up on a disk."""
 
 
 class StateSection(msgspec.Struct, frozen=True, kw_only=True):

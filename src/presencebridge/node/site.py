@@ -174,6 +174,7 @@ class Site:
                 metrics=self.metrics,
             )
             self.hub.plots = self.plots
+            self.hub.logs_decisions = config.operator.log_decisions
             if self.day is not None:
                 self.hub.on_changed, self.hub.on_left = self.day.note, self.day.forget
             await self.hub.load(all_are_known=False)
@@ -233,6 +234,7 @@ class Site:
     def apply(self, config: Config) -> None:
         """Go on with a config that differs only in what needs no new life: see `config.changes`."""
         self._config = config
+        self.hub.logs_decisions = config.operator.log_decisions
         self._directory.change(_rules_of(config))
         self._calls.read_every(config.pbx.poll_every_s)
         self._statuses.read_every(config.pbx.statuses_every_s)

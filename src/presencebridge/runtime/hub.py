@@ -122,6 +122,8 @@ class Hub:
         """Called with what is known of somebody when it changed."""
         self.on_left: Callable[[str], None] = lambda _key: None
         self.plots = Plots(clock.now)
+        self.logs_decisions = False
+        """Whether decisions may be kept where the log is kept: they name the extension."""
         self.on_unsaved: Callable[[str], None] = lambda _reason: None
         self.on_saved: Callable[[], None] = lambda: None
 
@@ -401,10 +403,11 @@ class Hub:
 
     def _tell(self, member: Member, entry: Entry, took_s: float) -> None:
         self._journal.add(entry)
+        tell = _log.info if self.logs_decisions else _log.debug
         for command in entry.said:
             if command.because in _QUIET or isinstance(command, ReadPresence):
                 continue
-            _log.info(
+            tell(
                 "decision",
                 person=member.key,
                 seen=type(entry.seen).__name__,
