@@ -33,7 +33,9 @@ class NatsServers:
                 listen: "127.0.0.1:{self.client_ports[number]}"
                 server_name: "server{number}"
                 jetstream {{ store_dir: "{folder}/{number}", max_memory_store: 64M, max_file_store: 900G }}
-                cluster {{ name: "test", listen: "127.0.0.1:{routes[number]}", routes: [{urls}] }}
+                cluster {{
+                    name: "test", listen: "127.0.0.1:{routes[number]}", routes: [{urls}], no_advertise: true
+                }}
                 {extra}
                 """
             )

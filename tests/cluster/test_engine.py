@@ -149,6 +149,12 @@ async def test_a_nudge_wakes_who_listens(connected: MakeEngine) -> None:
                 await asyncio.sleep(0.02)
 
 
+async def test_only_servers_that_are_named_are_spoken_to(servers: NatsServers) -> None:
+    """Others that are told by a server would be ways around a wire that is cut, or names without a certificate."""
+    async with nats_engine(Access(servers.urls[:1], prefix="named"), "test") as engine:
+        assert engine.client.discovered_servers == []
+
+
 async def test_nobody_there_is_an_error_that_says_so() -> None:
     with pytest.raises(EngineError, match="no NATS server"):
         async with nats_engine(Access(["nats://127.0.0.1:1"]), "test"):

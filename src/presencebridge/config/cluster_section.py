@@ -37,6 +37,8 @@ class ClusterSection(msgspec.Struct, frozen=True, kw_only=True):
         return self.name or socket.gethostname()
 
 
+_CLIENT: Final = ("nats", "nkeys")
+"""The second one signs with what a .creds file holds."""
 _NO_CLIENT: Final = ("nats-py is not installed", "install it: pip install 'presencebridge[cluster]'")
 _CURES: Final = {
     "cluster_key_file": "make it once with `presencebridge cluster key`, and copy it to every node",
@@ -48,7 +50,7 @@ _CURES: Final = {
 
 def problems_of(section: ClusterSection) -> list[Problem]:
     """What is wrong with it, as far as it can be told without asking NATS."""
-    found = [] if importlib.util.find_spec("nats") else [("", *_NO_CLIENT)]
+    found = [] if all(map(importlib.util.find_spec, _CLIENT)) else [("", *_NO_CLIENT)]
     if not section.servers:
         found.append(("servers", "is empty", 'name the servers: servers = ["tls://nats1.example.org:4222"]'))
     found += [("servers", *problem) for server in section.servers if (problem := _of_server(server, section))]
