@@ -21,6 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "cluster"))
 
+import structlog
 from nats_kit import nats_servers
 from rich.console import Console
 from rich.table import Table
@@ -123,6 +124,7 @@ async def play(trial: Trial, report: Report) -> None:
 async def throughput(trial: Trial, count: int) -> float:
     """Notifications a second that so many node processes take in and answer with a yes."""
     nodes, seconds, answered = trial.nodes[:count], 5.0, 0
+    bodies = {site: trial.notification(site, "NUMBER") for site in trial.sites}
     end = time.monotonic() + seconds
 
     async def post(number: int) -> None:
@@ -132,7 +134,7 @@ async def throughput(trial: Trial, count: int) -> float:
             turn += 1
             node = nodes[(number + turn) % count]
             site = f"site{1 + (number + turn) % len(trial.sites):02}"
-            body = b'{"value":[{"clientState":"of nobody","n":"%d-%d-%d"}]}' % (count, number, turn)
+            body = bodies[site].replace(b"NUMBER", b"%d-%d-%d" % (count, number, turn))
             answer = await trial.http.post(f"http://127.0.0.1:{node.hook_port}/hook/{site}", content=body)
             answered += answer.is_success
 
@@ -141,6 +143,7 @@ async def throughput(trial: Trial, count: int) -> float:
 
 
 async def run(sites: int, people: int, lease_s: float) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     console, report = Console(width=110), Report()
     with tempfile.TemporaryDirectory(prefix="cluster-") as name:
         folder = Path(name)

@@ -20,6 +20,7 @@ from presencebridge.errors import Misconfigured, Problem
 from presencebridge.files import Files, FolderFiles
 from presencebridge.graph.auth import AppTokens, SignIn, WatcherTokens, certificate_credential
 from presencebridge.graph.client import Tokens
+from presencebridge.graph.client_states import ClientStates
 from presencebridge.graph.receiver import WORKERS
 from presencebridge.metrics import Metrics
 from presencebridge.pbx.status_ways import StatusWays
@@ -136,6 +137,10 @@ class Outside:
     def files(self, config: Config) -> Files:
         """Where the site's keys, subscriptions and sign-ins are kept."""
         return FolderFiles(config.state.dir)
+
+    def client_states(self, mark: str) -> ClientStates:
+        """Of a site's subscriptions; `mark` stands before each."""
+        return ClientStates(mark)
 
     def watcher_tokens(self, config: Config, name: str) -> Tokens:
         return watcher_tokens(config, name, self.files(config))

@@ -150,7 +150,7 @@ async def test_a_nudge_wakes_who_listens(connected: MakeEngine) -> None:
 
 
 async def test_only_servers_that_are_named_are_spoken_to(servers: NatsServers) -> None:
-    """Others that are told by a server would be ways around a wire that is cut, or names without a certificate."""
+    """Others that a server tells of would be ways around a wire that is cut, or names without certificate."""
     async with nats_engine(Access(servers.urls[:1], prefix="named"), "test") as engine:
         assert engine.client.discovered_servers == []
 

@@ -65,8 +65,8 @@ async def test_a_notification_is_taken_in_by_any_node_and_refused_without_the_en
             await trial.until("both listen", lambda: all("webhook" in one.said for one in trial.nodes[:2]))
 
             async def answers() -> list[int]:
-                url = "http://127.0.0.1:{}/hook/site01"
-                posts = [trial.http.post(url.format(one.hook_port), content=b"{}") for one in trial.nodes[:2]]
+                url, body = "http://127.0.0.1:{}/hook/site01", trial.notification("site01", "1")
+                posts = [trial.http.post(url.format(one.hook_port), content=body) for one in trial.nodes[:2]]
                 return [answer.status_code for answer in await asyncio.gather(*posts)]
 
             async with asyncio.timeout(30):

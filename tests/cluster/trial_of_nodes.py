@@ -28,6 +28,7 @@ import uvicorn
 from nats_kit import NatsServers, free_ports
 
 from presencebridge.adapters import watcher_tokens
+from presencebridge.cluster.client_states import SignedStates
 from presencebridge.cluster.files import Seal, new_key
 from presencebridge.cluster.nats_engine import Access, NatsEngine, nats_engine
 from presencebridge.cluster.records import notices_subject, position_key, sign_in_key
@@ -39,6 +40,7 @@ from presencebridge.emulators.graph.presence import CLIENT_SESSION, Pair
 from presencebridge.emulators.world import Extension, User, Watcher, World
 from presencebridge.files import FolderFiles
 from presencebridge.simulation.phones import OldBridge, Switchboard
+from presencebridge.web.door import mark_of
 
 PROGRAM = str(Path(sys.executable).with_name("presencebridge"))
 NODES = 3
@@ -442,6 +444,12 @@ class Trial:
         text = (self.nodes[0].folder / f"{site}.toml").read_text()
         file.write_text(text + '\n[state]\ndir = "state"\n')
         return load(file)
+
+    def notification(self, site: str, number: str) -> bytes:
+        """As Graph might send it, of a subscription that is gone: any node takes it in."""
+        seal = Seal(self.nodes[0].folder / "cluster-key")
+        item = {"subscriptionId": number, "clientState": SignedStates(seal, mark_of(site)).new()}
+        return json.dumps({"value": [item]}).encode()
 
     # What is looked at
 

@@ -5,6 +5,9 @@ a new one before it on all nodes.
 """
 
 import asyncio
+import base64
+import hashlib
+import hmac
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -30,6 +33,7 @@ class Seal:
             self._keys = MultiFernet([Fernet(line) for line in lines])
         except ValueError:  # its text may quote the key
             raise ValueError("a line of the file is no key: each has 44 characters") from None
+        self._signing = [hashlib.sha256(b"client states" + line.encode()).digest() for line in lines]
 
     def close(self, name: str, content: bytes) -> bytes:
         """`name` is sealed too: a value that was moved to another place does not open there."""
@@ -42,6 +46,21 @@ class Seal:
         except InvalidToken:
             return None
         return content if inside == name.encode() else None
+
+    SIGNATURE_LENGTH: Final = 32
+
+    def sign(self, text: str) -> str:
+        """For what is not secret and must be known to be ours, by any node."""
+        return _signature(self._signing[0], text)
+
+    def has_signed(self, text: str, signature: str) -> bool:
+        given = signature.encode("utf-8", "replace")
+        return any(hmac.compare_digest(_signature(key, text).encode(), given) for key in self._signing)
+
+
+def _signature(key: bytes, text: str) -> str:
+    digest = hmac.digest(key, text.encode("utf-8", "replace"), hashlib.sha256)
+    return base64.urlsafe_b64encode(digest)[: Seal.SIGNATURE_LENGTH].decode()
 
 
 def new_key() -> str:

@@ -94,7 +94,7 @@ class Cluster:
         while True:
             try:
                 async with self._engine_of() as engine:
-                    self._intake = Intake(engine)
+                    self._intake = Intake(engine, self._seal)
                     while True:
                         await self._live(node, engine)
             except EngineError as error:
@@ -146,7 +146,7 @@ class Cluster:
             tasks.create_task(work) for work in (files.run(), delivery.read(), delivery.keep_place())
         ]
         self._has_started.set()
-        node.take_up(site, SharedOutside(self._outside, guard, store, files))
+        node.take_up(site, SharedOutside(self._outside, guard, store, files, self._seal))
 
     async def _stop(self, node: Runs, tenure: Tenure) -> None:
         held = self._held.pop(tenure.site, None)

@@ -10,9 +10,16 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import structlog
+
+from presencebridge.cluster.client_states import SignedStates, worth_keeping
 from presencebridge.cluster.engine import Engine, EngineError, Entry, Message, Stale
+from presencebridge.cluster.files import Seal
 from presencebridge.cluster.records import notices_subject, position_key
 from presencebridge.cluster.writer import Writer
+from presencebridge.web.door import mark_of
+
+_log = structlog.get_logger()
 
 _WITHIN_S: Final = 8.0
 """Graph expects an answer within 10 s:
@@ -23,25 +30,44 @@ _LOOK_EVERY_S: Final = 5.0
 _LAGS_S: Final = (0.01, 0.03, 0.1)
 """After a nudge: a replica that has not heard of it yet soon will."""
 _KEEP_PLACE_EVERY_S: Final = 3.0
+_TELL_AGAIN_S: Final = 3600.0
+_REFUSED: Final = (
+    "its client state is not of this cluster's making: a stranger's; if Teams changes arrive late, see that "
+    "every node has the same cluster_key_file"
+)
 _FULL_S: Final = 0.05
 
 
 class Intake:
     """What any node does with a notification of any site."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: Engine, seal: Seal) -> None:
+        self._engine, self._seal = engine, seal
+        self._told_at = float("-inf")
 
     async def take(self, site: str, body: bytes) -> bool:
-        """True once the engine has it."""
+        """True once the engine has all of it that one of us can have asked for; the rest is let fall."""
         subject = notices_subject(site)
+        parts = worth_keeping(body, SignedStates(self._seal, mark_of(site)))
+        if not parts:
+            self._tell(site)
+            return True
         try:
             async with asyncio.timeout(_WITHIN_S):
-                await self._engine.publish(subject, body, hashlib.sha256(site.encode() + body).hexdigest())
+                for part in parts:
+                    same = hashlib.sha256(site.encode() + part).hexdigest()
+                    await self._engine.publish(subject, part, same)
         except (EngineError, TimeoutError):
             return False
         await self._engine.nudge(f"notices.{subject}")
         return True
+
+    def _tell(self, site: str) -> None:
+        """Now and then: strangers may send as many as they like."""
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at > _TELL_AGAIN_S:
+            self._told_at = now
+            _log.warning("notification refused", site=site, reason=_REFUSED)
 
 
 class Delivery:

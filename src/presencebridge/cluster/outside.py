@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from presencebridge.adapters import Listening, Outside, watcher_tokens
-from presencebridge.cluster.files import SharedFiles
+from presencebridge.cluster.client_states import SignedStates
+from presencebridge.cluster.files import Seal, SharedFiles
 from presencebridge.cluster.guard import Guard, GuardedHttp
 from presencebridge.cluster.store import SharedStore
 from presencebridge.config import Config, Pbx
 from presencebridge.files import Files
 from presencebridge.graph.client import Tokens
+from presencebridge.graph.client_states import ClientStates
 from presencebridge.pbx.v20_feed import Dial
 from presencebridge.runtime.ports import Clock, Store
 
@@ -20,8 +22,11 @@ from presencebridge.runtime.ports import Clock, Store
 class SharedOutside(Outside):
     """Of one tenure of a site; `base` is the outside of the node."""
 
-    def __init__(self, base: Outside, guard: Guard, store: SharedStore, files: SharedFiles) -> None:
+    def __init__(
+        self, base: Outside, guard: Guard, store: SharedStore, files: SharedFiles, seal: Seal
+    ) -> None:
         self._base, self._guard, self._store, self._files = base, guard, store, files
+        self._seal = seal
 
     def http(self, url: str, ca_file: Path | None) -> Any:
         return GuardedHttp(self._base.http(url, ca_file), self._guard)
@@ -32,6 +37,9 @@ class SharedOutside(Outside):
 
     def files(self, config: Config) -> Files:  # noqa: ARG002
         return self._files
+
+    def client_states(self, mark: str) -> ClientStates:
+        return SignedStates(self._seal, mark)
 
     def watcher_tokens(self, config: Config, name: str) -> Tokens:
         return watcher_tokens(config, name, self._files)

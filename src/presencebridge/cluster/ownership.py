@@ -181,8 +181,8 @@ class Ownership:
             await asyncio.sleep(max(0.05 * margin, min(left, margin)))
 
     async def _settle(self, tasks: asyncio.TaskGroup) -> None:
-        if not self._session.may_act:
-            return
+        if not self._session.may_act or not self._session.has_looked:
+            return  # without knowing the others, all would seem to be ours
         ours, homes = self._session.record.name, self.homes
         for site, tenure in list(self.tenures.items()):
             gone = site not in self._sites()

@@ -65,6 +65,8 @@ class Session:
         self._writing_since: float | None = None
         """Since when each of our renewals was carried out, by `pace`; None while they are not."""
         self._soon = asyncio.Event()
+        self.has_looked = False
+        """Whether the others are known, as far as there are any."""
         self.joined = asyncio.Event()
         self.lost = asyncio.Event()
         """Set when somebody has ended it: nothing of this incarnation counts any more."""
@@ -229,6 +231,7 @@ class Session:
                 self._others[record.name] = _Watched(entry.revision, now, record)
             elif not record.ended and self._is_silent(seen, now):
                 await self._end_other(entry, record)
+        self.has_looked = True
         self.on_nodes()
 
     def _is_silent(self, seen: "_Watched", now: float) -> bool:

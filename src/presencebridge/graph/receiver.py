@@ -16,6 +16,7 @@ import structlog
 from presencebridge.core.model import Presence
 from presencebridge.errors import LinkError
 from presencebridge.graph import wire
+from presencebridge.graph.client_states import ClientStates
 from presencebridge.graph.keys import EncryptionKeys
 from presencebridge.graph.notices import (
     Letter,
@@ -57,9 +58,8 @@ _WITHOUT_KEYS_S: Final = 2.0
 class Watched:
     """What we expect notifications of: our subscriptions' secrets, and the people we follow."""
 
-    def __init__(self, mark: str = "") -> None:
-        self.mark = mark
-        """What stands before the secret in client states: sites that share a path are told apart by it."""
+    def __init__(self, states: ClientStates | None = None) -> None:
+        self.states = states or ClientStates()
         self.client_states: dict[str, str] = {}
         self.people: Container[str] = frozenset()
 

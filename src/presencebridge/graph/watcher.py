@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -163,7 +162,7 @@ class Watcher:
         new = calls.NewSubscription(
             ids,
             url,
-            self._watched.mark + secrets.token_urlsafe(48),
+            self._watched.states.new(),
             key.certificate,
             key.id,
             end_of_life(self._wall()),
@@ -261,8 +260,8 @@ class Watcher:
             held = msgspec.json.decode(self._files.read(self._file) or b"", type=Held)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
-        if not held.client_state.startswith(self._watched.mark):
-            return None  # from before it had a mark: it is found in the way, and replaced
+        if not self._watched.states.are_made_here(held.client_state):
+            return None  # it is found in the way, and replaced
         self._watched.client_states[held.id] = held.client_state
         return held
 

@@ -21,6 +21,7 @@ from presencebridge.errors import LinkError, TryAgain
 from presencebridge.files import Files
 from presencebridge.graph import calls, subscriptions
 from presencebridge.graph.client import Budget, GraphClient
+from presencebridge.graph.client_states import ClientStates
 from presencebridge.graph.keys import EncryptionKeys
 from presencebridge.graph.notices import Reject
 from presencebridge.graph.receiver import NoticeReceiver, Watched
@@ -73,11 +74,13 @@ def new_watcher(name: str, graph: GraphClient, site: "WatcherSite") -> Watcher:
 class WatcherSite:
     """What the watchers of a site share."""
 
-    def __init__(self, files: Files, clock: Clock, links: Links | None = None, mark: str = "") -> None:
+    def __init__(
+        self, files: Files, clock: Clock, links: Links | None = None, states: ClientStates | None = None
+    ) -> None:
         self.clock = clock
         self.files = files
         self.keys = EncryptionKeys(files, clock.wall)
-        self.watched = Watched(mark)
+        self.watched = Watched(states)
         self.links = links or Links(clock.now)
 
 
@@ -332,7 +335,8 @@ class Site:
         login_http = await stack.enter_async_context(
             self._outside.http(config.login_url, config.teams.ca_file)
         )
-        site = WatcherSite(self._outside.files(config), self._clock, self.links, self._mark)
+        states = self._outside.client_states(self._mark)
+        site = WatcherSite(self._outside.files(config), self._clock, self.links, states)
         self._watched = site.watched
         for name in hook.watchers:
             graph = GraphClient(graph_http, self._outside.watcher_tokens(config, name), self._budget)
