@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import functools
 import json
 import sqlite3
@@ -19,6 +20,11 @@ from fuzz_kit import VALUES, Target, bent, changed, encoded, json_like, repeated
 from hypothesis import strategies as st
 
 from presencebridge import config
+from presencebridge.cluster import records
+from presencebridge.cluster.engine import EngineError, Entry, Stale
+from presencebridge.cluster.files import Seal, SharedFiles, new_key
+from presencebridge.cluster.nats_engine import check_written
+from presencebridge.cluster.store import SharedStore
 from presencebridge.config.lines import Lines
 from presencebridge.core.model import STATUSES, Presence, State
 from presencebridge.emulators.v20 import odata_filter
@@ -702,6 +708,76 @@ _MARKED = {"value": [{"clientState": "one~s", "id": 1}, {"clientState": "two~s",
 _LICENCE = {"LicenseActive": True, "ExpirationDate": "2027-01-01T00:00:00Z", "ProductCode": "3CXPSPROF"}
 
 
+# What stands in the cluster's engine ----------------------------------------------------------------
+
+_NODE = {
+    "name": "a",
+    "incarnation": "f00d",
+    "generation": 3,
+    "beat": 7,
+    "lease_s": 10.0,
+    "takes_sites": True,
+    "version": "1",
+}
+_OWNER = {"epoch": 4, "node": "a", "incarnation": "f00d", "generation": 3}
+_KEYS = (
+    "site.one.owner",
+    "sign-in.one.watcher-=2e=json",
+    "site.n=c3bc=rnberg.person.101",
+    "=",
+    "=zz=",
+    "=ff=",
+)
+
+
+def _node(value: bytes) -> None:
+    found = records.node_in(value)
+    assert found is None or (found.lease_s > 0 and found.beat >= 0 and found.generation >= 0)
+
+
+def _owner(value: bytes) -> None:
+    found = records.owner_in(value)
+    assert found is None or (found.epoch >= 0 and found.generation >= 0)
+
+
+def _key_of_the_engine(key: str) -> None:
+    """Whatever is understood is exactly what we would have written."""
+    with contextlib.suppress(ValueError):
+        assert records.plain(records.original(key)) == key
+    with contextlib.suppress(ValueError):
+        assert records.owner_key(records.site_of_owner(key)).split(".")[1] == key.split(".")[1]
+    with contextlib.suppress(ValueError):
+        site, name = records.sign_in_of(key)
+        assert records.sign_in_key(site, name).partition(".")[2] == key.partition(".")[2]
+
+
+def _place(value: bytes) -> None:
+    assert records.place_in(value) >= 0
+
+
+def _shared_people(blob: bytes) -> None:
+    found = {"site.one.person.101": Entry("site.one.person.101", blob, 1)}
+    store = SharedStore("one", None, found)  # type: ignore[arg-type]
+    assert all(isinstance(state, State) for state in store.load().values())
+
+
+def _shared_files(value: bytes) -> None:
+    async def taken() -> SharedFiles:
+        keys = (f"site.one.file.{name}" for name in ("a", "=zz=", "=ff=", "a=2e=b"))
+        found = {key: Entry(key, value, 1) for key in keys}
+        return SharedFiles("one", None, _seal(), found)  # type: ignore[arg-type]
+
+    files = asyncio.run(taken())
+    assert set(files.names()) <= {"a"}, "what was sealed elsewhere was opened"
+
+
+@functools.cache
+def _seal() -> Seal:
+    file = _folder() / "cluster-key"
+    file.write_text(new_key())
+    return Seal(file)
+
+
 # All of them ----------------------------------------------------------------------------------------
 
 _STATUSES = st.sampled_from([200, 204, 301, 400, 401, 403, 404, 409, 410, 429, 500, 503, 599])
@@ -898,6 +974,20 @@ TARGETS = [
     Target("world", _load_world, json_like(_WORLD), (ValueError,)),
     Target("the store", _rows, json_like(json.loads(msgspec.json.encode(State())))),
     Target("a held subscription", _held, json_like(json.loads(msgspec.json.encode(_HELD)))),
+    Target("cluster: a node", _node, json_like(_NODE)),
+    Target("cluster: an owner", _owner, json_like(_OWNER)),
+    Target("cluster: keys", _key_of_the_engine, text_like(*_KEYS)),
+    Target(
+        "cluster: a place", _place, st.one_of(bent(b"12345"), st.integers().map(lambda n: str(n).encode()))
+    ),
+    Target("cluster: people", _shared_people, json_like(json.loads(msgspec.json.encode(State())))),
+    Target("cluster: files", _shared_files, st.deferred(lambda: bent(_seal().close("one/a", b"content")))),
+    Target(
+        "cluster: answers",
+        check_written,
+        json_like({"stream": "s", "seq": 1}, {"error": {"err_code": 10071, "description": "wrong"}}),
+        (EngineError, Stale),
+    ),
     Target("notification keys", _key_file, bent(_pem())),
     Target("the app's certificate", _credential, bent(_pem()), (ValueError,)),
     Target("a watcher's sign-in", _watcher_file, json_like(_CACHE), (LinkError,)),

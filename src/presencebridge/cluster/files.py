@@ -88,7 +88,10 @@ class SharedFiles:
         for key, entry in found.items():
             if not key.startswith(self._prefix):
                 continue
-            name = original(key.removeprefix(self._prefix))
+            try:
+                name = original(key.removeprefix(self._prefix))
+            except ValueError:  # not written by us
+                continue
             content = seal.open(self._sealed_as(name), entry.value)
             if content is None:
                 self.unreadable.append(name)

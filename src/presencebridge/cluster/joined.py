@@ -167,7 +167,10 @@ class Cluster:
                     await self._has_started.wait()
             with contextlib.suppress(EngineError, OSError):
                 for key, entry in (await engine.under(ALL_SIGN_INS)).items():
-                    site, name = sign_in_of(key)
+                    try:
+                        site, name = sign_in_of(key)
+                    except ValueError:  # not written by us
+                        continue
                     held = self._held.get(site)
                     content = self._seal.open(f"{site}/{name}", entry.value)
                     if held is None or content is None:

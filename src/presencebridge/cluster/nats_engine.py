@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import nats
 import nats.errors
 import structlog
@@ -39,6 +40,8 @@ _NOTICES_BYTES: Final = 1_000_000_000
 """On each server: 300,000 notifications of one item."""
 _SAME_WITHIN_S: Final = 120
 _LAGS_S: Final = 0.02
+_LONGEST_TOLD: Final = 256
+"""Of what a server says."""
 
 _EXPECTED: Final = "Nats-Expected-Last-Subject-Sequence"
 _EXPECTED_OF: Final = "Nats-Expected-Last-Subject-Sequence-Subject"
@@ -201,15 +204,9 @@ class NatsEngine:
             answer = await self.client.request(
                 self._subject(key), value, timeout=_WITHIN_S, headers=dict(headers)
             )
-            said = json.loads(answer.data)
-        except (*_FAILS, ValueError) as error:
+        except _FAILS as error:
             raise EngineError(_in_words(error)) from error
-        problem = said.get("error")
-        if problem is None:
-            return
-        if problem.get("err_code") in _WRONG_LAST_SEQUENCE:
-            raise Stale("the site has another owner")
-        raise EngineError(str(problem.get("description", "refused")))
+        check_written(answer.data)
 
     async def under(self, prefix: str, at_least: int = 0) -> dict[str, Entry]:
         pattern = self._subject(prefix + ">" if prefix.endswith(".") else prefix)
@@ -297,6 +294,28 @@ class NatsEngine:
                 await subscription.unsubscribe()
         except (*_FAILS, ValueError, KeyError) as error:
             raise EngineError(f"NATS does not answer: {_in_words(error)}") from error
+
+
+class _Problem(msgspec.Struct, frozen=True):
+    err_code: int = 0
+    description: str = "refused"
+
+
+class _Said(msgspec.Struct, frozen=True):
+    error: _Problem | None = None
+
+
+def check_written(answer: bytes) -> None:
+    """What the stream says of a write. Raises `Stale`, and `EngineError` for all else that is no yes."""
+    try:
+        problem = msgspec.json.decode(answer, type=_Said).error
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise EngineError(f"NATS answers oddly: {error}") from error
+    if problem is None:
+        return
+    if problem.err_code in _WRONG_LAST_SEQUENCE:
+        raise Stale("the site has another owner")
+    raise EngineError(problem.description[:_LONGEST_TOLD])
 
 
 class _Found:

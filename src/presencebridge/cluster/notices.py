@@ -15,7 +15,7 @@ import structlog
 from presencebridge.cluster.client_states import SignedStates, worth_keeping
 from presencebridge.cluster.engine import Engine, EngineError, Entry, Message, Stale
 from presencebridge.cluster.files import Seal
-from presencebridge.cluster.records import notices_subject, position_key
+from presencebridge.cluster.records import notices_subject, place_in, position_key
 from presencebridge.cluster.writer import Writer
 from presencebridge.web.door import mark_of
 
@@ -85,7 +85,7 @@ class Delivery:
         self._engine, self._writer, self._offer = engine, writer, offer
         self._key = position_key(site)
         kept = found.get(self._key)
-        self._at = int(kept.value) if kept and kept.value.isdigit() else 0
+        self._at = place_in(kept.value) if kept else 0
         self._kept = self._at
         self._settled = self._at
         """Where it was when the place was last kept: what came later may not have been worked through."""

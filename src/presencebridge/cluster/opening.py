@@ -4,8 +4,6 @@ import contextlib
 import ssl
 from collections.abc import AsyncIterator
 
-import msgspec
-
 from presencebridge.cluster.engine import EngineError
 from presencebridge.cluster.files import Seal
 from presencebridge.cluster.joined import Cluster
@@ -13,10 +11,10 @@ from presencebridge.cluster.nats_engine import Access, NatsEngine, nats_engine
 from presencebridge.cluster.records import (
     ALL_NODES,
     ALL_OWNERS,
-    NodeRecord,
-    OwnerRecord,
-    original,
+    node_in,
+    owner_in,
     sign_in_key,
+    site_of_owner,
 )
 from presencebridge.config.cluster_section import ClusterSection
 from presencebridge.errors import Misconfigured, Problem, TryAgain
@@ -92,14 +90,13 @@ async def lay_down_sign_in(section: ClusterSection, site: str, name: str, conten
 async def shown(section: ClusterSection) -> list[str]:
     """Nodes and owners in words. Raises `TryAgain`, `Misconfigured`."""
     async with connected(section) as engine:
-        nodes = [
-            msgspec.json.decode(one.value, type=NodeRecord)
-            for one in (await engine.under(ALL_NODES)).values()
-        ]
-        owners = {
-            original(key.split(".")[1]): msgspec.json.decode(one.value, type=OwnerRecord)
-            for key, one in (await engine.under(ALL_OWNERS)).items()
-        }
+        found = await engine.under(ALL_NODES)
+        nodes = [node for one in found.values() if (node := node_in(one.value))]
+        owners = {}
+        for key, one in (await engine.under(ALL_OWNERS)).items():
+            with contextlib.suppress(ValueError):  # a key that no node has written
+                if owner := owner_in(one.value):
+                    owners[site_of_owner(key)] = owner
     alive = {node.incarnation for node in nodes if not node.ended}
     lines = []
     for node in sorted(nodes, key=lambda one: one.name):

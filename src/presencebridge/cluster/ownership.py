@@ -15,7 +15,7 @@ import structlog
 from msgspec.structs import replace
 
 from presencebridge.cluster.engine import Engine, EngineError, Entry, Fence, Stale
-from presencebridge.cluster.records import ALL_OWNERS, NUDGE_OWNERS, OwnerRecord, owner_key
+from presencebridge.cluster.records import ALL_OWNERS, NUDGE_OWNERS, OwnerRecord, owner_in, owner_key
 from presencebridge.cluster.session import MARGIN, Session
 from presencebridge.cluster.spreading import spread
 from presencebridge.ending import ended
@@ -226,9 +226,8 @@ class Ownership:
         self.owners = {}
         for site in self._sites():
             entry = found.get(owner_key(site))
-            if entry is not None:
-                with contextlib.suppress(msgspec.DecodeError):
-                    self.owners[site] = msgspec.json.decode(entry.value, type=OwnerRecord)
+            if entry is not None and (owner := owner_in(entry.value)):
+                self.owners[site] = owner
         return found
 
     async def _is_free(self, owner: OwnerRecord | None) -> bool:

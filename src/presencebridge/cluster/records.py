@@ -1,7 +1,8 @@
 """Pure: what stands in the engine about nodes and sites, and under which keys."""
 
+import contextlib
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -10,7 +11,15 @@ ALL_NODES: Final = "node."
 ALL_OWNERS: Final = "site.*.owner"
 ALL_SIGN_INS: Final = "sign-in.*.*"
 
+_UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)
+_LONGEST_PLACE: Final = 20
+"""Digits of the engine's numbers, which have 64 bits."""
+
+_HEX: Final = re.compile(r"=([0-9a-f]+)=")
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9_-]")
+
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
 
 
 class NodeRecord(msgspec.Struct, frozen=True):
@@ -19,10 +28,10 @@ class NodeRecord(msgspec.Struct, frozen=True):
     name: str
     incarnation: str
     """Another one for each start, so that a node is not taken for its predecessor."""
-    generation: int
+    generation: Count
     """It grows with each start under this name."""
-    beat: int
-    lease_s: float
+    beat: Count
+    lease_s: Annotated[float, msgspec.Meta(gt=0)]
     """Who has seen no other beat for so long, by their own clock, may end it."""
     takes_sites: bool
     """False while it is to be left: its sites go to others."""
@@ -35,10 +44,10 @@ class NodeRecord(msgspec.Struct, frozen=True):
 class OwnerRecord(msgspec.Struct, frozen=True):
     """Whose a site is. The epoch grows with each new owner."""
 
-    epoch: int
+    epoch: Count
     node: str
     incarnation: str
-    generation: int
+    generation: Count
     released: bool = False
     """Handed over: the next owner need not wait for anything."""
 
@@ -49,8 +58,11 @@ def plain(name: str) -> str:
 
 
 def original(part: str) -> str:
-    """The name that `plain` was given."""
-    return re.sub(r"=([0-9a-f]+)=", lambda found: bytes.fromhex(found[1]).decode(), part)
+    """The name that `plain` was given. Raises `ValueError` where it did not make this."""
+    name = _HEX.sub(lambda found: bytes.fromhex(found[1]).decode(), part)
+    if plain(name) != part:
+        raise ValueError("a key that was not made here")
+    return name
 
 
 def node_key(name: str) -> str:
@@ -88,6 +100,31 @@ def sign_in_key(site: str, name: str) -> str:
 
 
 def sign_in_of(key: str) -> tuple[str, str]:
-    """Site and file of such a key."""
+    """Site and file of such a key. Raises `ValueError` where it is none."""
     _, site, name = key.split(".")
     return original(site), original(name)
+
+
+def site_of_owner(key: str) -> str:
+    """Whose owner such a key tells. Raises `ValueError` where it is none."""
+    _, site, _ = key.split(".")
+    return original(site)
+
+
+def node_in(value: bytes) -> NodeRecord | None:
+    """None for what no node has written."""
+    with contextlib.suppress(*_UNREADABLE):
+        return msgspec.json.decode(value, type=NodeRecord)
+    return None
+
+
+def owner_in(value: bytes) -> OwnerRecord | None:
+    """None for what no node has written."""
+    with contextlib.suppress(*_UNREADABLE):
+        return msgspec.json.decode(value, type=OwnerRecord)
+    return None
+
+
+def place_in(value: bytes) -> int:
+    """How far notifications have been handed on; 0 for what no owner has written: all that are kept."""
+    return int(value) if value.isdigit() and len(value) <= _LONGEST_PLACE else 0

@@ -18,7 +18,7 @@ import structlog
 from msgspec.structs import replace
 
 from presencebridge.cluster.engine import Engine, EngineError, Entry, Stale
-from presencebridge.cluster.records import ALL_NODES, NodeRecord, node_key
+from presencebridge.cluster.records import ALL_NODES, NodeRecord, node_in, node_key
 
 _log = structlog.get_logger()
 
@@ -173,7 +173,7 @@ class Session:
     async def _join(self) -> None:
         name = self._record.name
         found = await self._engine.get(node_key(name))
-        old = _decode(found) if found else None
+        old = node_in(found.value) if found else None
         if found is not None and old is not None:
             if old.incarnation == self._record.incarnation:
                 self._adopt(found, old)  # our own, of which no answer came
@@ -201,7 +201,7 @@ class Session:
     async def _find_out(self) -> None:
         """A renewal was refused: it was ended, or an earlier one of ours had arrived without an answer."""
         found = await self._engine.get(node_key(self._record.name))
-        old = _decode(found) if found else None
+        old = node_in(found.value) if found else None
         if found is None or old is None or found.revision < self._revision:
             return  # an old reading
         if old.incarnation == self._record.incarnation and not old.ended:
@@ -223,7 +223,7 @@ class Session:
         found = await self._engine.under(ALL_NODES)
         now = self._clock.pace()
         for entry in found.values():
-            record = _decode(entry)
+            record = node_in(entry.value)
             if record is None or record.incarnation == self._record.incarnation:
                 continue
             seen = self._others.get(record.name)
@@ -255,10 +255,3 @@ class _Watched(msgspec.Struct, frozen=True):
     since: float
     """When this revision was seen first, by our clock: never before it was sent."""
     record: NodeRecord
-
-
-def _decode(entry: Entry) -> NodeRecord | None:
-    try:
-        return msgspec.json.decode(entry.value, type=NodeRecord)
-    except msgspec.DecodeError:
-        return None
