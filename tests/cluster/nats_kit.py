@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 BINARY = Path(sys.executable).parent / "nats-server"
@@ -17,28 +17,33 @@ _READY_WITHIN_S = 30.0
 _given: list[int] = []
 
 
-class NatsServers:
-    """`tls` and `users` are lines for the config of each."""
+MakeConfig = Callable[[int, list[int], list[int], Path], str]
 
-    def __init__(self, folder: Path, extra: str = "", count: int = 3) -> None:
+
+def _simple(number: int, ports: list[int], routes: list[int], folder: Path) -> str:
+    urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
+    return f"""
+        listen: "127.0.0.1:{ports[number]}"
+        server_name: "server{number}"
+        jetstream {{ store_dir: "{folder}/{number}", max_memory_store: 64M, max_file_store: 900G }}
+        cluster {{
+            name: "test", listen: "127.0.0.1:{routes[number]}", routes: [{urls}], no_advertise: true
+        }}
+        """
+
+
+class NatsServers:
+    """`config` makes the config of each, from its number, the ports for clients, for routes, and a folder."""
+
+    def __init__(self, folder: Path, config: "MakeConfig | None" = None, count: int = 3) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         ports = free_ports(2 * count)
         self.client_ports, routes = ports[:count], ports[count:]
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * count
-        urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
         for number in range(count):
-            (folder / f"{number}.conf").write_text(
-                f"""
-                listen: "127.0.0.1:{self.client_ports[number]}"
-                server_name: "server{number}"
-                jetstream {{ store_dir: "{folder}/{number}", max_memory_store: 64M, max_file_store: 900G }}
-                cluster {{
-                    name: "test", listen: "127.0.0.1:{routes[number]}", routes: [{urls}], no_advertise: true
-                }}
-                {extra}
-                """
-            )
+            made = (config or _simple)(number, self.client_ports, routes, folder)
+            (folder / f"{number}.conf").write_text(made)
 
     @property
     def urls(self) -> list[str]:
@@ -101,8 +106,8 @@ async def _quiet(_error: Exception) -> None:
 
 
 @contextlib.contextmanager
-def nats_servers(folder: Path, extra: str = "") -> Iterator[NatsServers]:
-    servers = NatsServers(folder, extra)
+def nats_servers(folder: Path, config: MakeConfig | None = None) -> Iterator[NatsServers]:
+    servers = NatsServers(folder, config)
     servers.start_all()
     try:
         yield servers

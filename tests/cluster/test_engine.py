@@ -7,8 +7,10 @@ import uuid
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from nats.aio.client import Client
 from nats_kit import NatsServers
 
+from presencebridge.cluster import nats_engine as nats_engine_module
 from presencebridge.cluster.engine import Engine, EngineError, Fence, Stale
 from presencebridge.cluster.nats_engine import Access, nats_engine
 from presencebridge.cluster.simulated_engine import SimulatedEngine, World
@@ -158,4 +160,19 @@ async def test_only_servers_that_are_named_are_spoken_to(servers: NatsServers) -
 async def test_nobody_there_is_an_error_that_says_so() -> None:
     with pytest.raises(EngineError, match="no NATS server"):
         async with nats_engine(Access(["nats://127.0.0.1:1"]), "test"):
+            pass
+
+
+async def test_a_client_that_does_not_hear_that_it_is_to_stop_is_told_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def deaf(*_: object, **__: object) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # as `asyncio.wait_for` does now and then
+            await asyncio.sleep(3600)
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(Client, "connect", deaf)
+    monkeypatch.setattr(nats_engine_module, "_CONNECT_WITHIN_S", 0.05)
+    with pytest.raises(EngineError, match="no NATS server"):
+        async with nats_engine(Access([]), "test"):
             pass

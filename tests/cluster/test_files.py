@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from presencebridge.cluster.files import Seal, SharedFiles, new_key
-from presencebridge.cluster.ownership import Tenure
+from presencebridge.cluster.ownership import Ownership, Tenure
 from presencebridge.cluster.records import NodeRecord, OwnerRecord, owner_key, site_prefix
 from presencebridge.cluster.session import Session
 from presencebridge.cluster.simulated_engine import SimulatedEngine, World
@@ -13,12 +13,15 @@ from presencebridge.cluster.store import SharedStore
 from presencebridge.cluster.writer import Writer
 from presencebridge.core.model import State
 
+SITES = [f"s{number}" for number in range(6)]
+
 
 class Office:
     """A site that is ours."""
 
     def __init__(self) -> None:
-        self.engine = SimulatedEngine(World(random.Random(1)), "a")
+        self.world = World(random.Random(1))
+        self.engine = SimulatedEngine(self.world, "a")
         self.session = Session(self.engine, NodeRecord("a", "x", 0, 0, 10.0, takes_sites=True))
 
     async def taken(self) -> Writer:
@@ -26,6 +29,25 @@ class Office:
         revision = await self.engine.put(owner_key("s"), b"", 0)
         tenure = Tenure("s", OwnerRecord(1, "a", "x", 0), revision, self.session)
         return Writer(self.engine, tenure)
+
+
+async def test_who_has_just_joined_looks_who_else_is_there_before_it_takes_anything() -> None:
+    office = Office()
+    await Session(office.engine, NodeRecord("b", "y", 0, 0, 10.0, takes_sites=True))._beat()
+    writes = office.world.sequence
+    taken: list[str] = []
+
+    async def start(tenure: Tenure) -> None:
+        taken.append(tenure.site)
+
+    ownership = Ownership(office.engine, office.session, lambda: SITES, start, start)
+    async with asyncio.TaskGroup() as tasks:
+        await office.session._beat()
+        await ownership._settle(tasks)
+        assert (office.world.sequence, taken) == (writes + 1, [])
+        await office.session._look()
+        await ownership._settle(tasks)
+    assert 0 < len(taken) <= len(SITES) / 2, "the other one has its share"
 
 
 def seal(folder: Path, *keys: str) -> Seal:

@@ -11,12 +11,11 @@ import contextlib
 import json
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
-import nats
 import nats.errors
 import structlog
 from nats.aio.client import Client
@@ -25,12 +24,16 @@ from nats.js import JetStreamContext, api
 from nats.js.errors import APIError, BadRequestError, NotFoundError
 
 from presencebridge.cluster.engine import EngineError, Entry, Fence, Message, Stale
+from presencebridge.ending import ended
 
 _log = structlog.get_logger()
 
 _WITHIN_S: Final = 3.0
 """For one request. While the replicas elect a leader (4 to 9 s) none answers, and it is asked again."""
 _CONNECT_WITHIN_S: Final = 5.0
+_CLOSE_WITHIN_S: Final = 2.0
+"""A peer that says nothing is not waited for: TLS would give it half a minute to say goodbye."""
+_MOST_TROUBLE: Final = 3
 _WRONG_LAST_SEQUENCE: Final = frozenset({10071, 10164})
 _PAGE: Final = 500
 _MOST_IN_A_BATCH: Final = 500
@@ -68,39 +71,60 @@ class Access:
 @contextlib.asynccontextmanager
 async def nats_engine(access: Access, name: str) -> AsyncIterator["NatsEngine"]:
     """Connected and with its streams, once the block is entered. Raises `EngineError` where it can't be."""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = {"reconnect_time_wait": 0.25}
     if access.credentials is not None:
         options["user_credentials"] = str(access.credentials)
     if access.tls is not None:
         options["tls"] = access.tls
+    trouble: dict[str, None] = {}
+    """What was in the way, each thing once: the last one alone says little."""
+
+    async def on_error(error: Exception) -> None:
+        """Connections come and go; who asks for something is told."""
+        _log.debug("nats", error=_in_words(error))
+        if len(trouble) < _MOST_TROUBLE:
+            trouble[_in_words(error)] = None
+
+    client = Client()
     try:
-        async with asyncio.timeout(_CONNECT_WITHIN_S):
-            client = await nats.connect(
+        try:
+            connecting = client.connect(
                 access.servers,
                 name=name,
-                error_cb=_quiet,
+                error_cb=on_error,
                 allow_reconnect=True,
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=0.25,
                 connect_timeout=2,
                 ping_interval=2,
                 max_outstanding_pings=2,
                 **options,
             )
-    except _FAILS as error:
-        raise EngineError(f"no NATS server can be reached: {_in_words(error)}") from error
-    try:
+            await _within(_CONNECT_WITHIN_S, connecting)
+        except _FAILS as error:
+            why = "; ".join(trouble) or _in_words(error)
+            raise EngineError(f"no NATS server can be reached: {why}") from error
         engine = NatsEngine(client, access)
         await engine.set_up()
         yield engine
     finally:
-        with contextlib.suppress(*_FAILS):
-            await client.close()
+        with contextlib.suppress(*_FAILS, AssertionError):  # nats-py's, where `connect` has not got far
+            await _within(_CLOSE_WITHIN_S, client.close())
 
 
-async def _quiet(error: Exception) -> None:
-    """Connections come and go; who asks for something is told."""
-    _log.debug("nats", error=_in_words(error))
+async def _within(seconds: float, work: Coroutine[Any, Any, None]) -> None:
+    """Raises `TimeoutError`, and what the work raises.
+
+    nats-py now and then swallows the cancellation of a timeout, and would go on for as long as no server lets
+    it in; so it is told until it has ended.
+    """
+    task = asyncio.create_task(work)  # noqa: TID251 - it has ended when this has
+    try:
+        await asyncio.wait([task], timeout=seconds)
+        if not task.done():
+            raise TimeoutError
+        task.result()
+    finally:
+        await ended([task])
 
 
 class NatsEngine:
