@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
@@ -89,7 +90,7 @@ def node_app(node: Node) -> ASGIApp:
         Mount("/sites/{site}", _BySite(node)),
     ]
     if node.alone is not None:
-        routes.append(Mount("/", site_app(lambda: node.sites()[node.alone or ""])))
+        routes.append(Mount("/", site_app(lambda: _running(node, node.alone or ""))))
     else:
         routes += [
             Route("/", common.page),
@@ -98,6 +99,14 @@ def node_app(node: Node) -> ASGIApp:
             Route("/{path:path}", common.nothing),
         ]
     return Starlette(routes=routes)
+
+
+def _running(node: Node, name: str) -> Site:
+    """The site; who asks while it is between two lives, or before its first, is told to come again."""
+    site = node.sites().get(name)
+    if site is None:
+        raise HTTPException(503, "not running yet; ask again in a moment\n", {"Retry-After": "1"})
+    return site
 
 
 def _visible(node: Node, scope: Scope) -> Mapping[str, Site]:
@@ -120,7 +129,7 @@ class _BySite:
             return
         app = self._apps.get(name)
         if app is None:  # those of sites that are gone are few, and small
-            app = self._apps[name] = site_app(lambda: self._node.sites()[name])
+            app = self._apps[name] = site_app(lambda: _running(self._node, name))
         await app(scope, receive, send)
 
 
