@@ -517,6 +517,25 @@ def test_a_secret_file_without_a_secret_is_told(write, tmp_path, made):
     assert "write the secret into that file" in cure
 
 
+@pytest.mark.parametrize("closed", ["file", "folder"])
+def test_a_secret_that_this_account_may_not_read_is_not_called_missing(write, tmp_path, monkeypatch, closed):
+    """The rights are played, since root, who runs tests in containers, may read anything."""
+    stat = Path.stat
+
+    def refuse(path, **how):
+        if path == tmp_path / "secret":
+            raise PermissionError
+        return stat(path, **how)
+
+    if closed == "folder":
+        monkeypatch.setattr(Path, "stat", refuse)
+    else:
+        monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path / "secret")
+    what, cure = wrong(write())["[teams] client_secret_file"]
+    assert what == f"{tmp_path / 'secret'} can't be read by this account"
+    assert "secrets/" in cure
+
+
 def test_a_watcher_watches_650_people_at_the_most(write):
     people = [{"teams": f"u{n}@example.org", "extension": str(n)} for n in range(1000, 1651)]
     found = wrong(write(people, teams=hook()))

@@ -122,9 +122,7 @@ def _world(path: Path) -> "World":
     try:
         return load_world(path)
     except ValueError as error:
-        raise Misconfigured(
-            [Problem("--world", str(error), "see docs/ for the form of a world file")]
-        ) from None
+        raise Misconfigured([Problem("--world", str(error), "docs/tutorial.md has one to copy")]) from None
 
 
 def _announce(line: str) -> None:

@@ -4,6 +4,7 @@ Each check is a generator that looks at one matter. Where a word could not be re
 comes to that word: its problem is told already, and what hangs on it can't be judged.
 """
 
+import os
 import re
 import stat
 from collections.abc import Iterator
@@ -484,10 +485,24 @@ def _ca(where: str, section: Teams | Pbx | PbxBridge) -> Problems:
 
 def _secret_file(where: str, path: Path) -> Problems:
     size = _size(path)
-    if size is None:
+    if _kept_from_us(path):
+        cure = "let the account of the service read it; with the Debian package: as root, in secrets/"
+        yield Problem(where, f"{path} can't be read by this account", cure)
+    elif size is None:
         yield Problem(where, f"{path} is not there", "write the secret into that file, mode 0600")
     elif size == 0:
         yield Problem(where, f"{path} is empty", "write the secret into that file")
+
+
+def _kept_from_us(path: Path) -> bool:
+    """Whether it is the rights of this account, of a file or a folder above it, that stand in the way."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return not os.access(path, os.R_OK)
 
 
 def _size(path: Path) -> int | None:

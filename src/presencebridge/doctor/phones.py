@@ -95,7 +95,7 @@ def licence_verdict(told: Licence, now: float) -> Verdict:
     days = int((told.ends_at - now) // _DAY_S)
     if days < _SOON_DAYS:
         return warning(Fault.LICENCE_ENDS_SOON, f"3CX's licence ends in {days} days")
-    return fine(f"active for another {days} days {told.product}".rstrip())
+    return fine(f"{told.product or 'it'} is active for another {days} days")
 
 
 async def matching(site: Site) -> Verdict:

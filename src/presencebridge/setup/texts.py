@@ -202,7 +202,10 @@ class Text(Bilingual):
         "probiert jede Verbindung und jedes Recht, sagt, was fehlt",
     )
     DRY_RUN = ("decides and tells, writes nothing", "entscheidet und erzählt, schreibt nichts")
-    RUN = ("goes to work", "geht an die Arbeit")
+    RUN = (
+        "goes to work; with the Debian package: systemctl enable --now presencebridge",
+        "geht an die Arbeit; mit dem Debian-Paket: systemctl enable --now presencebridge",
+    )
 
     # Comments in the config
 
