@@ -185,6 +185,10 @@ class Text(Bilingual):
     SITE = ("Site", "Standort")
     SITE_READY = ("in step", "im Einklang")
     SITE_NOT_READY = ("not in step", "nicht im Einklang")
+    NODES = ("Nodes and their sites", "Knoten und ihre Standorte")
+    THIS_NODE = ("this one", "dieser")
+    ELSEWHERE = ("On other nodes", "Auf anderen Knoten")
+    NO_NODE = ("nobody just now", "gerade niemand")
 
     # Teams' words: https://learn.microsoft.com/graph/api/resources/presence
 

@@ -55,6 +55,43 @@ async def test_nodes_and_servers_die_freeze_and_leave_and_nobody_ends_wrong(tmp_
             assert len(trial.writes) > 10
 
 
+async def test_what_an_operator_asks_and_does_is_told_and_done_on_any_node(tmp_path: Path) -> None:
+    with nats_servers(tmp_path / "nats") as servers:
+        trial = Trial(tmp_path, servers, sites=4, people=1, lease_s=LEASE_S)
+        async with trial.set_up(signed_in=False):
+            for node in trial.nodes[:2]:
+                node.start()
+            await trial.everybody_is_served(nodes=2)
+            shown = (await trial.command("cluster", "show")).splitlines()
+            assert [line.partition(", version")[0] for line in shown[:2]] == [
+                "node node0: here, 2 sites",
+                "node node1: here, 2 sites",
+            ]
+            owners = dict(line.removeprefix("site ").partition(",")[0].split(": ") for line in shown[2:])
+            assert sorted(owners) == list(trial.sites)
+            away = next(site for site, node in owners.items() if node == "node1")
+            # Signed in on the one node's machine, and used by the other one, which owns the site.
+            assert "is signed in as" in await trial.login(away)
+            assert not list((tmp_path / "node0" / "state").rglob("watcher-*"))
+            link = f'"site": "{away}"'
+            await trial.until(
+                "its subscription is there",
+                lambda: any(
+                    link in line and '"subscription default", "state": "connected"' in line
+                    for line in trial.nodes[1].said.splitlines()
+                ),
+            )
+            # The page and `status` of a node show what runs there, and small where the others run.
+            async with asyncio.timeout(60):
+                while f"site {away}: on node1" not in (said := await trial.command("status")):
+                    await asyncio.sleep(0.5)
+            assert "node node0 (this one): 2 sites" in said
+            assert "node node1: 2 sites" in said
+            page = (await trial.http.get(f"http://127.0.0.1:{trial.nodes[0].page_port}/")).text
+            assert "node0 (this one) 2 · node1 2" in page
+            assert f"{away} → node1" in page
+
+
 async def test_a_notification_is_taken_in_by_any_node_and_refused_without_the_engine(tmp_path: Path) -> None:
     with nats_servers(tmp_path / "nats") as servers:
         trial = Trial(tmp_path, servers, sites=1, people=1, lease_s=LEASE_S)

@@ -108,6 +108,15 @@ class Site:
             await asyncio.sleep(self.dice.expovariate(len(self.numbers) / every_s))
             self.act(self.dice.choice(self.numbers))
 
+    async def approve(self, said: str) -> None:
+        """The watcher types in the code that `login` tells."""
+        code = said.partition("enter the code ")[2].split()[0]
+        transport = httpx2.ASGITransport(self.graph.control)
+        async with httpx2.AsyncClient(transport=transport, base_url="http://control") as control:
+            name = self.world.watchers[0].username
+            answer = await control.post(f"/sign-ins/{code}/approve", json={"username": name})
+            assert answer.is_success, answer.text
+
     # What is right
 
     def wrong(self) -> list[str]:
@@ -302,7 +311,7 @@ class Trial:
         await app(scope, receive, send)
 
     @contextlib.asynccontextmanager
-    async def set_up(self) -> AsyncIterator["Trial"]:
+    async def set_up(self, *, signed_in: bool = True) -> AsyncIterator["Trial"]:
         """Everything but the nodes."""
         async with contextlib.AsyncExitStack() as stack:
             await stack.enter_async_context(self.http)
@@ -318,7 +327,8 @@ class Trial:
             self.engine: NatsEngine = await stack.enter_async_context(nats_engine(access, "trial"))
             for node in self.nodes:
                 self._write_config(node)
-            await self._sign_in_all()
+            if signed_in:
+                await self._sign_in_all()
             yield self
 
     @contextlib.asynccontextmanager
@@ -416,13 +426,7 @@ class Trial:
                 loop = asyncio.get_running_loop()
 
                 async def approve() -> None:
-                    said = await codes.get()
-                    code = said.partition("enter the code ")[2].split()[0]
-                    transport = httpx2.ASGITransport(site.graph.control)
-                    async with httpx2.AsyncClient(transport=transport, base_url="http://control") as control:
-                        name = site.world.watchers[0].username
-                        answer = await control.post(f"/sign-ins/{code}/approve", json={"username": name})
-                        assert answer.is_success, answer.text
+                    await site.approve(await codes.get())
 
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(approve())
@@ -444,6 +448,30 @@ class Trial:
         text = (self.nodes[0].folder / f"{site}.toml").read_text()
         file.write_text(text + '\n[state]\ndir = "state"\n')
         return load(file)
+
+    async def command(self, *words: str) -> str:
+        """What a command says that is run on the first node's machine."""
+        process = await asyncio.create_subprocess_exec(
+            PROGRAM, *words, "--config", str(self.nodes[0].folder), stdout=subprocess.PIPE
+        )
+        said, _ = await process.communicate()
+        return said.decode()
+
+    async def login(self, site: str) -> str:
+        """Sign in that site's watcher as an operator does it."""
+        process = await asyncio.create_subprocess_exec(
+            PROGRAM,
+            *("login", "--config", str(self.nodes[0].folder), "--site", site),
+            stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        said = ""
+        while line := (await process.stdout.readline()).decode():
+            said += line
+            if "enter the code" in line:
+                await self.sites[site].approve(line)
+        assert await process.wait() == 0
+        return said
 
     def notification(self, site: str, number: str) -> bytes:
         """As Graph might send it, of a subscription that is gone: any node takes it in."""

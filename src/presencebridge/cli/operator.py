@@ -95,7 +95,21 @@ def _status_of_sites(config: Path, *, as_json: bool) -> int:
             print(f"node: {found['trouble']}")
         rows = [(one["name"], "yes" if one["in_step"] else "no", one["text"]) for one in sites]
         _print_table(("site", "in step", "how it stands"), rows)
-    return 0 if all(one["in_step"] for one in sites) and not found["trouble"] else 1
+        for line in _cluster_lines(found.get("cluster")):
+            print(line)
+    trouble = found["trouble"] or (found.get("cluster") or {}).get("trouble")
+    return 0 if all(one["in_step"] for one in sites) and not trouble else 1
+
+
+def _cluster_lines(cluster: dict[str, Any] | None) -> list[str]:
+    if cluster is None:
+        return []
+    lines = [f"cluster: {cluster['trouble']}"] if cluster["trouble"] else []
+    for node in cluster["nodes"]:
+        lines.append(f"node {node['name']}{' (this one)' if node['is_this'] else ''}: {node['sites']} sites")
+    for site, node in cluster["elsewhere"].items():
+        lines.append(f"site {site}: {f'on {node}' if node else 'nobody has it just now'}")
+    return lines
 
 
 def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:

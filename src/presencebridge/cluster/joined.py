@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import secrets
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from importlib.metadata import version
@@ -22,6 +23,7 @@ from presencebridge.cluster.session import Clock, Session
 from presencebridge.cluster.store import SharedStore
 from presencebridge.cluster.writer import Writer
 from presencebridge.ending import ended
+from presencebridge.web.views import ClusterView, NodeView
 
 _log = structlog.get_logger()
 
@@ -29,6 +31,8 @@ _AGAIN_S: Final = 1.0
 _SOON_S: Final = 0.1
 _LOOK_FOR_SIGN_INS_EVERY_S: Final = 10.0
 _LEAVE_WITHIN_S: Final = 30.0
+
+_NO_LEASE: Final = "this node has no lease just now: NATS does not answer it"
 
 EngineOf = Callable[[], contextlib.AbstractAsyncContextManager[Engine]]
 
@@ -82,6 +86,24 @@ class Cluster:
     async def take(self, site: str, body: bytes) -> bool:
         """Take in a notification for any site; True once the engine has it."""
         return self._intake is not None and await self._intake.take(site, body)
+
+    def view(self) -> ClusterView:
+        """Nodes and owners, as last seen: within a lease or so."""
+        session, ownership = self.session, self.ownership
+        if session is None or ownership is None:
+            return ClusterView(self.trouble, [], dict.fromkeys(self._sites, ""))
+        alive = session.nodes()
+        owners = dict.fromkeys(self._sites, "")
+        for site, owner in ownership.owners.items():
+            node = alive.get(owner.node)
+            if site in owners and node and node.incarnation == owner.incarnation and not owner.released:
+                owners[site] = owner.node
+        owners |= dict.fromkeys(ownership.tenures, self.name)
+        count = Counter(owners.values())
+        nodes = [NodeView(name, count[name], name == self.name) for name in sorted(alive)]
+        elsewhere = {site: node for site, node in sorted(owners.items()) if node != self.name}
+        trouble = self.trouble or ("" if session.may_act else session.waits_for or _NO_LEASE)
+        return ClusterView(trouble, nodes, elsewhere)
 
     async def leave(self) -> None:
         """Hand over everything, if there is anybody to hand it to, while notifications are still taken in."""

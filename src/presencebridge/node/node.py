@@ -23,6 +23,7 @@ from presencebridge.runtime.journal import Journal
 from presencebridge.web.door import Door
 from presencebridge.web.guard import Guard
 from presencebridge.web.node import node_app
+from presencebridge.web.views import ClusterView
 
 _log = structlog.get_logger()
 
@@ -88,6 +89,10 @@ class Node:
         found: dict[str, Site | NoSite] = {name: keeper.site for name, keeper in self._keepers.items()}
         found |= self._broken
         return dict(sorted(found.items()))
+
+    def cluster(self) -> ClusterView | None:
+        """Who else there is; None where there can be nobody."""
+        return self._ownership.view()
 
     @property
     def site(self) -> Site:

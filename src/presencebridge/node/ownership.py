@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol
 
 from presencebridge.adapters import Outside
+from presencebridge.web.views import ClusterView
 
 Take = Callable[[str, bytes], Awaitable[bool]]
 
@@ -39,6 +40,9 @@ class Ownership(Protocol):
     async def run(self, node: Runs) -> None:
         """Tell the node, whenever it changes, until cancelled."""
 
+    def view(self) -> ClusterView | None:
+        """The other nodes, for whoever looks; None where there can be none."""
+
     async def leave(self) -> None:
         """The node is to end: return when others have what it runs, as far as there are any."""
 
@@ -62,6 +66,9 @@ class Alone:
             self._changed.clear()
             for site in self._sites:
                 node.take_up(site)
+
+    def view(self) -> ClusterView | None:
+        return None
 
     async def leave(self) -> None:
         pass

@@ -22,6 +22,7 @@ from presencebridge.metrics import CONTENT_TYPE, exposition
 from presencebridge.web.guard import IS_TRUSTED, MAY_SEE, Guard
 from presencebridge.web.operator import Site, livez, site_app
 from presencebridge.web.page import site_view, sites_page, static
+from presencebridge.web.views import ClusterView
 
 
 class Node(Protocol):
@@ -36,6 +37,7 @@ class Node(Protocol):
         """What is wrong with the node's own config; empty if nothing is."""
 
     def sites(self) -> Mapping[str, Site]: ...
+    def cluster(self) -> ClusterView | None: ...
     def stuck(self) -> list[str]:
         """What has not moved for too long; nothing if progress is made."""
 
@@ -55,6 +57,8 @@ class SitesView(msgspec.Struct, frozen=True):
     trouble: str
     """What is wrong with the node's own config."""
     sites: list[SiteView]
+    cluster: ClusterView | None
+    """Only where there are several nodes."""
 
 
 class One:
@@ -67,6 +71,9 @@ class One:
 
     def sites(self) -> Mapping[str, Site]:
         return {self.alone: self._site}
+
+    def cluster(self) -> ClusterView | None:
+        return None
 
     def stuck(self) -> list[str]:
         return self._site.stuck()
@@ -142,14 +149,21 @@ class _Common:
             SiteView(name, not site.out_of_step(), site.standing.text)
             for name, site in _visible(self._node, request.scope).items()
         ]
-        return SitesView("" if request.scope[MAY_SEE] is not None else self._node.trouble, sites)
+        return SitesView(self._trouble(request), sites, self._cluster(request))
+
+    def _trouble(self, request: Request) -> str:
+        return "" if request.scope[MAY_SEE] is not None else self._node.trouble
+
+    def _cluster(self, request: Request) -> ClusterView | None:
+        seen, may_see = self._node.cluster(), request.scope[MAY_SEE]
+        return seen if seen is None or may_see is None else seen.narrowed(may_see)
 
     async def page(self, request: Request) -> Response:
         sites = []
         for name, site in _visible(self._node, request.scope).items():
             sites.append(site_view(name, f"sites/{quote(name, safe='')}/", site.overview()))
             await asyncio.sleep(0)  # ten thousand people take a while, and nobody is to wait for it
-        return sites_page(request, sites, "" if request.scope[MAY_SEE] is not None else self._node.trouble)
+        return sites_page(request, sites, self._trouble(request), self._cluster(request))
 
     async def sites(self, request: Request) -> Response:
         return Response(msgspec.json.encode(self._seen(request)), media_type="application/json")

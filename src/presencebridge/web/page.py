@@ -267,10 +267,13 @@ def site_view(name: str, path: str, overview: views.Overview) -> SiteView:
     return SiteView(name, path, overview.ready, overview.dry_run, overview.links, counts)
 
 
-def sites_page(request: Request, sites: list[SiteView], trouble: str = "") -> Response:
+def sites_page(
+    request: Request, sites: list[SiteView], trouble: str, cluster: views.ClusterView | None
+) -> Response:
     """The list of sites, where there are several."""
     language = language_of(request)
-    return _html(drawing().page("sites.html", language, sites=sites, trouble=trouble), request, language)
+    html = drawing().page("sites.html", language, sites=sites, trouble=trouble, cluster=cluster)
+    return _html(html, request, language)
 
 
 async def static(request: Request) -> Response:

@@ -1,6 +1,6 @@
 """PURE: from what is known to what a page or an API shows."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -274,3 +274,28 @@ def clock(at: float) -> str:
 
 def _pair(presence: Presence | None) -> str | None:
     return None if presence is None else str(presence)
+
+
+# The nodes of a cluster
+
+
+class NodeView(msgspec.Struct, frozen=True):
+    """A node that is alive, and how many sites it runs."""
+
+    name: str
+    sites: int
+    is_this: bool
+
+
+class ClusterView(msgspec.Struct, frozen=True):
+    """Who else there is, as this node saw it last."""
+
+    trouble: str
+    """Why this node has no part in it just now; empty if it has."""
+    nodes: list[NodeView]
+    elsewhere: dict[str, str]
+    """By site that does not run here: which node it runs on; empty where nobody has it."""
+
+    def narrowed(self, may_see: Collection[str]) -> "ClusterView":
+        """For whoever may see these sites only: nothing tells whether there are others."""
+        return ClusterView("", [], {site: node for site, node in self.elsewhere.items() if site in may_see})
