@@ -45,6 +45,7 @@ from presencebridge.pbx.answers import PbxUser
 from presencebridge.quick_http import _Connection
 from presencebridge.runtime import matching
 from presencebridge.runtime.journal import Journal
+from presencebridge.runtime.plots import Plots
 from presencebridge.store.sqlite import SqliteStore
 from presencebridge.web import views
 from presencebridge.web.door import parts_of
@@ -179,6 +180,25 @@ class _Site:
         self.journal, self.metrics = Journal(), Metrics()
         self.journal.close()  # so that a stream of events ends
         self.name, self.metrics = "site", Metrics()
+        self.plots, self.day, self.is_dry_run = Plots(lambda: 0.0), None, False
+
+    def now(self) -> float:
+        return 0.0
+
+    def keys(self) -> list[str]:
+        return []
+
+    def view(self, _key: str) -> None:
+        return None
+
+    def find(self, _name: str) -> None:
+        return None
+
+    def link_views(self) -> list[views.LinkView]:
+        return []
+
+    def ending(self) -> list[views.Note]:
+        return []
 
     def stuck(self) -> list[str]:
         return []
