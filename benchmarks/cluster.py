@@ -1,6 +1,6 @@
 """Nodes and NATS servers die, freeze, are cut off and upgraded, and people live their day: who is there?
 
-    python benchmarks/cluster.py [--quick] [--sites 60] [--people 2] [--lease 10]
+    python benchmarks/cluster.py [--quick] [--sites 60] [--people 2] [--lease 10] [--throughput]
 
 Three nodes and three NATS servers as programs, all sites' Graph and 3CX as emulators. After each fault nobody
 may be wrong, nothing may have been written by who was no owner, and no notification that was answered with a
@@ -142,6 +142,20 @@ async def throughput(trial: Trial, count: int) -> float:
     return answered / seconds
 
 
+async def only_throughput(sites: int, people: int, lease_s: float) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
+    with tempfile.TemporaryDirectory(prefix="cluster-") as name:
+        folder = Path(name)
+        with nats_servers(folder / "nats") as servers:
+            trial = Trial(folder, servers, sites=sites, people=people, lease_s=lease_s)
+            async with trial.set_up():
+                for node in trial.nodes:
+                    node.start()
+                await trial.everybody_is_served(NODES, SLOW_S)
+                for count in (1, 2, 3):
+                    print(f"taken in by {count}: {await throughput(trial, count):.0f}/s", flush=True)
+
+
 async def run(sites: int, people: int, lease_s: float) -> None:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     console, report = Console(width=110), Report()
@@ -170,10 +184,11 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=2)
     parser.add_argument("--lease", type=float, default=10.0)
     parser.add_argument("--quick", action="store_true", help="6 sites, and a lease of 4 s")
+    parser.add_argument("--throughput", action="store_true", help="only how many notifications are taken in")
     given = parser.parse_args()
     if given.quick:
         given.sites, given.lease = 6, 4.0
-    asyncio.run(run(given.sites, given.people, given.lease))
+    asyncio.run((only_throughput if given.throughput else run)(given.sites, given.people, given.lease))
 
 
 if __name__ == "__main__":

@@ -117,12 +117,13 @@ def nats_servers(folder: Path, config: MakeConfig | None = None) -> Iterator[Nat
 
 def free_ports(count: int) -> list[int]:
     """Below the range that the system gives from: nobody takes them meanwhile."""
-    first = 15_000 + os.getpid() % 1_500 * 8
+    # Processes that were started one after the other begin far from each other: they look at the same moment.
+    first = 15_000 + os.getpid() * 37 % 80 * 200
     ports: list[int] = []
     # Whoever was given one may not listen there yet.
     for port in range(max([first, *_given]) + 1, 32_000):
         with contextlib.suppress(OSError), socket.socket() as sock:
-            sock.bind(("127.0.0.1", port))
+            sock.bind(("", port))  # at none of the addresses that are this machine's
             ports.append(port)
         if len(ports) == count:
             _given.extend(ports)

@@ -157,7 +157,8 @@ async def test_only_servers_that_are_named_are_spoken_to(servers: NatsServers) -
         assert engine.client.discovered_servers == []
 
 
-async def test_nobody_there_is_an_error_that_says_so() -> None:
+async def test_nobody_there_is_an_error_that_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nats_engine_module, "_CONNECT_WITHIN_S", 0.5)
     with pytest.raises(EngineError, match="no NATS server"):
         async with nats_engine(Access(["nats://127.0.0.1:1"]), "test"):
             pass
