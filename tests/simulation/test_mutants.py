@@ -4,6 +4,9 @@ import pytest
 
 from presencebridge.simulation import mutants, run
 
+pytestmark = pytest.mark.timeout(600)
+"""Some seconds each, where nobody else wants the processor."""
+
 
 @pytest.mark.parametrize("name", mutants.MUTANTS)
 def test_it_is_found(name):
@@ -12,10 +15,18 @@ def test_it_is_found(name):
         assert not run.play(mutant.plan()).is_fair
 
 
-@pytest.mark.parametrize(
-    ("seed", "faults", "hours"),
-    sorted({(mutant.seed, mutant.faults, mutant.hours) for mutant in mutants.MUTANTS.values()}),
-)
-def test_without_it_nothing_is_found(seed, faults, hours):
-    outcome = run.play(mutants.plan_until(seed, faults, hours))
+def test_what_was_sent_and_not_saved_is_found_by_what_it_leaves_after_a_crash():
+    mutant = mutants.MUTANTS["sent before saved"]
+    with mutant.patch():
+        assert {violation.rule for violation in run.play(mutant.plan()).violations} == {5}
+
+
+PLANS = {
+    (mutant.seed, mutant.faults, mutant.hours, mutant.also): mutant for mutant in mutants.MUTANTS.values()
+}
+
+
+@pytest.mark.parametrize("mutant", PLANS.values(), ids=lambda mutant: f"{mutant.seed}-{mutant.hours}")
+def test_without_it_nothing_is_found(mutant):
+    outcome = run.play(mutant.plan())
     assert outcome.is_fair, outcome.violations

@@ -118,7 +118,8 @@ class _Onlooker:
         """Whether nobody knows of our session any more."""
         self._lease_over: float | None = None
         """When the lease of a session that was not renewed ended."""
-        self._status = w.AVAILABLE
+        self._status, self._status_since = w.AVAILABLE, self._now
+        """And when we last wrote it."""
         self._by_hand: float | None = None
         """Since when the status is as somebody set it; None: as we did."""
         self._legs: tuple[str, ...] = ()
@@ -259,8 +260,13 @@ class _Onlooker:
         ]
         if others:
             rule, what = 8, f"{what}; {others[0].person} is in trouble: {others[0].what}"
+        elif self._outlived_a_death(self._session_since if rule == 4 else self._status_since):
+            rule, what = 5, f"{what}; it is from before the bridge died"
         self._say(rule, what)
         self._told_of = True
+
+    def _outlived_a_death(self, since: float) -> bool:
+        return any(death.at <= self._now and death.until >= since for death in self._weather.deaths)
 
     def _session_fits(self, world: w.World, noticed: bool) -> bool:
         """Calls have a bound of their own; what else our session may show follows from the status."""
@@ -468,14 +474,15 @@ class _Onlooker:
         if not fitting and self._paused is None:
             self._unasked(wrote, answers)
         self._worlds = fitting or self._anybodys_guess(after)
-        self._status, self._by_hand = after, None
+        self._status, self._status_since, self._by_hand = after, self._now, None
         self._change(by_us=True)
 
     def _unasked(self, wrote: Wrote, answers: bool) -> None:
         if self._house.manual_wins and self._by_hand is not None:
             self._say(3, f"set {wrote.before} by hand, and {_in_words(wrote)}")
         else:
-            self._say(1 if answers else 2, f"{_in_words(wrote)}, which nothing asked for")
+            orphaned = self._session is not None and self._outlived_a_death(self._session_since)
+            self._say(5 if orphaned else 1 if answers else 2, f"{_in_words(wrote)}, which nothing asked for")
 
     def _anybodys_guess(self, status: str) -> set[w.World]:
         """After what should not have been done, so that it is told once: it is ours, or it is not."""

@@ -24,6 +24,8 @@ Watch = Callable[[str, str, bytes], Callable[[int], None] | None]
 
 _UNDER_WAY_S: Final = 0.5
 """How long before its time a request may leave: it is a moment until it is on the wire."""
+_LAG_S: Final = (0.3, 3.0)
+"""Well within a client's patience, and late enough to be overtaken."""
 _BUDGETS: Final = ("/subscriptions", "/presence", "/getPresencesByUserId")
 """Marks of what Graph counts apart. https://learn.microsoft.com/graph/throttling-limits"""
 _CLIENT: Final = ("127.0.0.1", 40000)
@@ -54,6 +56,13 @@ class Fault(msgspec.Struct, eq=False):
         )
 
 
+class Lags(msgspec.Struct, frozen=True):
+    """Of the requests with this mark a share is answered a little late, as on any line."""
+
+    mark: str
+    share: float
+
+
 class Sender(Protocol):
     """Whoever uses the line; a dead one hears nothing and sends nothing any more."""
 
@@ -75,6 +84,9 @@ class Line:
         self.on_hurry: Callable[[str, float], None] = lambda _path, _early_s: None
         """Called with a request that comes so many seconds before it was allowed to, by Retry-After."""
         self.carried = 0
+        self.lags: Lags | None = None
+        # Of their own, from the same seed: whoever lags changes nothing else that is drawn.
+        self._lag_dice = random.Random(f"lags {dice.getstate()[1][0]}")  # noqa: S311 - no secrets
         self._closed_until: dict[str, float] = {}
 
     def client(self, url: str, sender: Sender) -> httpx2.AsyncClient:
@@ -132,7 +144,7 @@ class Line:
         except httpx2.RequestError as error:
             _fail(answer, error)
             return
-        await asyncio.sleep(self._dice.uniform(0.001, 0.02) + slow)
+        await asyncio.sleep(self._dice.uniform(0.001, 0.02) + slow + self._lag_s(path))
         match fate:
             case "answer lost":
                 _fail(answer, httpx2.ReadError("the line was cut before the answer was here"))
@@ -140,6 +152,11 @@ class Line:
                 return
             case _:
                 _settle(answer, response)
+
+    def _lag_s(self, path: str) -> float:
+        lags = self.lags
+        hit = lags is not None and lags.mark in path and self._lag_dice.random() < lags.share
+        return self._lag_dice.uniform(*_LAG_S) if hit else 0.0
 
     def _close(self, path: str, fault: Fault) -> None:
         """Whoever was asked to wait knows it by now."""

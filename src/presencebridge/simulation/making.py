@@ -45,6 +45,7 @@ def plan_of(seed: int, days: int, faults: Faults) -> Plan:
         match="email" if kind != "3cx-web-api" and dice.random() < 0.5 else "list",
         look_every_s=dice.choice((60.0, 180.0, 600.0)),
         watchers=dice.choice((1, 2)),
+        lag_share=random.Random(f"lags {seed}").choice((0.0, 0.0, 0.1, 0.4)),  # noqa: S311
     )
     deeds: list[AnyDeed] = []
     rests: list[float] = []

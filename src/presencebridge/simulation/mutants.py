@@ -24,9 +24,10 @@ from presencebridge.pbx.v20_statuses import V20Statuses
 from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.runtime import hub
 from presencebridge.runtime.directory import MatchedPeople
+from presencebridge.runtime.presence_reader import PresenceReader
 from presencebridge.simulation.disk import DiskStore
 from presencebridge.simulation.making import Faults, plan_of
-from presencebridge.simulation.plan import Plan
+from presencebridge.simulation.plan import Plan, Trouble
 
 Patch = contextlib.AbstractContextManager[Any]
 
@@ -40,9 +41,15 @@ class Mutant(msgspec.Struct, frozen=True):
     faults: Faults = "none"
     hours: float = 4.0
     """How much of the seed's day it takes."""
+    also: Trouble | None = None
+    """A trouble beside those of the seed."""
 
     def plan(self) -> Plan:
-        return plan_until(self.seed, self.faults, self.hours)
+        plan = plan_until(self.seed, self.faults, self.hours)
+        if self.also is None:
+            return plan
+        deeds = sorted((*plan.deeds, self.also), key=lambda deed: deed.at)
+        return replace(plan, deeds=tuple(deeds), rests=())
 
 
 def plan_until(seed: int, faults: Faults, hours: float) -> Plan:
@@ -74,10 +81,14 @@ def _lease_not_renewed() -> Iterator[None]:
 
 
 def _sent_before_saved() -> Patch:
-    real = hub.Hub._save  # noqa: SLF001
-
     async def save(self: hub.Hub, key: str, state: State) -> None:
-        self._spawn(real(self, key, state), key)
+        self._spawn(kept(self, key, state), key)
+
+    async def kept(self: hub.Hub, key: str, state: State) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                return await self._store.save(key, state)
+            await asyncio.sleep(1)
 
     return mock.patch.object(hub.Hub, "_save", save)
 
@@ -303,6 +314,25 @@ def _one_watcher_of_two() -> Patch:
     return mock.patch.object(subscriptions, "share", share)
 
 
+def _stale_poll_wins() -> Patch:
+    """A read is taken to be as new as its answer."""
+    real = PresenceReader._hear  # noqa: SLF001
+
+    def hear(self: PresenceReader, user: str, read: Any, _asked_at: float) -> None:
+        real(self, user, read, self._clock.now())
+
+    return mock.patch.object(PresenceReader, "_hear", hear)
+
+
+def _over_at_once() -> Patch:
+    """The end of our session is not looked after."""
+
+    def over(state: State, _claim: Any, now: float, _say: Any) -> State:
+        return replace(state, teams_claim=None, released=None, veiled=False, presence_mark=now)
+
+    return mock.patch.object(machine, "_session_over", over)
+
+
 def _token_kept() -> Patch:
     """A token that Graph refuses is used again and again."""
     real = GraphClient.run
@@ -320,7 +350,12 @@ MUTANTS: Final = {
     "echo ignored": Mutant("our own session counts as the person's", _echo_ignored, 3, "none", 1.0),
     "lease not renewed": Mutant("the session is not renewed", _lease_not_renewed, 3, "none", 1.0),
     "sent before saved": Mutant(
-        "a command leaves before the state is kept", _sent_before_saved, 1, "all", 1.0
+        "a command leaves before the state is kept",
+        _sent_before_saved,
+        10,
+        "none",
+        0.7,
+        Trouble(2151.818, 170.425, "killed", number=4),
     ),
     "second leg clears": Mutant("the end of one of two calls clears", _second_leg_clears, 3, "none", 1.0),
     "claim outlives a hand": Mutant(
@@ -355,6 +390,8 @@ MUTANTS: Final = {
     "leaver kept": Mutant("who leaves is served all the same", _leaver_kept, 134, "none", 1.2),
     "leaver dropped": Mutant("who leaves keeps what is ours", _leaver_dropped, 112, "none", 1.3),
     "one watcher of two": Mutant("the second watcher watches nobody", _one_watcher_of_two, 3, "none", 1.2),
+    "stale poll wins": Mutant("a read counts as of when it is answered", _stale_poll_wins, 22, "none", 0.25),
+    "over at once": Mutant("what our session hid is not read after it", _over_at_once, 136, "none", 0.27),
     "token kept": Mutant("a refused token is never renewed", _token_kept, 110, "all", 1.1),
     "hold is no call": Mutant("a call on hold is none", _hold_is_no_call, 3, "none", 2.0),
 }

@@ -29,6 +29,9 @@ class Site(msgspec.Struct, frozen=True):
     look_every_s: float = 120.0
     """How often it is looked who came or has gone, with `match` "email"."""
     watchers: Literal[1, 2] = 1
+    lag_share: float = 0.0
+    """So many of the reads of Teams are answered some seconds late, and a later one may overtake them; and as
+    many notifications come a second late, after the next. This is how the line is, and no trouble."""
 
 
 class Trouble(msgspec.Struct, frozen=True, tag=True):

@@ -18,7 +18,9 @@ from presencebridge.simulation.stage import Office, office
 from presencebridge.simulation.weather import Bounds
 
 _MOST_ROUNDS_A_DAY: Final = 150_000
-"""Of the loop; some 60,000 are usual."""
+"""Of the loop; some 60,000 are usual in its eight hours."""
+_HOURS_S: Final = 8 * 3600.0
+_ROUNDS_TO_BEGIN: Final = 10_000
 
 
 class Outcome(msgspec.Struct, frozen=True):
@@ -88,7 +90,9 @@ class _Patience:
     def __init__(self, stage: Office, plan: Plan) -> None:
         self._stage = stage
         self._over = asyncio.Event()
-        stage.loop.after_steps(int(_MOST_ROUNDS_A_DAY * (1 + plan.ends // DAY_S)), self._over.set)
+        nights, hours_s = divmod(plan.ends, DAY_S)
+        days = nights + min(1.0, hours_s / _HOURS_S)
+        stage.loop.after_steps(_ROUNDS_TO_BEGIN + int(_MOST_ROUNDS_A_DAY * days), self._over.set)
 
     async def until(self, moment: float) -> bool:
         """Sleep until then; False if patience is over."""

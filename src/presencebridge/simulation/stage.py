@@ -23,7 +23,7 @@ from presencebridge.simulation import chronicle
 from presencebridge.simulation.chronicle import AnyHappening, AtRest, Glance, Shown
 from presencebridge.simulation.disk import Disk
 from presencebridge.simulation.life import Life
-from presencebridge.simulation.line import Line, served
+from presencebridge.simulation.line import Lags, Line, served
 from presencebridge.simulation.phones import V20, OldBridge, Phones, Switchboard
 from presencebridge.simulation.plan import Plan
 from presencebridge.simulation.site_file import WATCHERS, config_of, mail_of, world_of
@@ -69,6 +69,7 @@ class Office:
         self.disk = Disk(random.Random(f"disk {plan.seed}"))  # noqa: S311
         self.disk.on_committed = self._committed
         self.teams_line = Line(self.graph.app, random.Random(f"teams {plan.seed}"), tasks)  # noqa: S311
+        self.teams_line.lags = Lags("/getPresencesByUserId", plan.site.lag_share)
         self.teams_line.watch = self._watch_teams
         self.teams_line.on_hurry = self._hurried
         self.pbx_line = Line(self.phones.app, random.Random(f"3cx {plan.seed}"), tasks)  # noqa: S311
@@ -84,6 +85,7 @@ class Office:
         self._ours = world.client_id
         self._paused: dict[str, tuple[bool, float | None]] = {}
         self._legs: dict[str, tuple[str, ...]] = {}
+        self.set_notification_faults()
 
     # Time
 
@@ -215,7 +217,7 @@ class Office:
 
     def set_notification_faults(self) -> None:
         """Those of all troubles that there are just now, together."""
-        worst = NotificationFaults()
+        worst = NotificationFaults(reorder=self.plan.site.lag_share)
         for faults in self.notification_faults:
             for field in ("drop", "duplicate", "reorder", "delay_s", "silent_stop"):
                 setattr(worst, field, max(getattr(worst, field), getattr(faults, field)))
