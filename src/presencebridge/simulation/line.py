@@ -87,7 +87,8 @@ class Line:
         self.lags: Lags | None = None
         # Of their own, from the same seed: whoever lags changes nothing else that is drawn.
         self._lag_dice = random.Random(f"lags {dice.getstate()[1][0]}")  # noqa: S311 - no secrets
-        self._closed_until: dict[str, float] = {}
+        self._closed_until: dict[tuple[Sender, str], float] = {}
+        """For whom: what one life of the service was told the next does not know."""
 
     def client(self, url: str, sender: Sender) -> httpx2.AsyncClient:
         return _Client(transport=_Transport(self, sender), base_url=url, timeout=None, trust_env=False)
@@ -103,7 +104,7 @@ class Line:
         if not sender.alive:
             await _forever()
         answer: asyncio.Future[httpx2.Response] = asyncio.get_running_loop().create_future()
-        self._tasks.spawn(self._under_way(request, answer))
+        self._tasks.spawn(self._under_way(request, answer, sender))
         return await answer
 
     async def ask(self, path: str, sender: Sender) -> None:
@@ -118,10 +119,12 @@ class Line:
         if fate in ("lost", "answer lost", "refused"):
             raise httpx2.ConnectError("the line is cut")
 
-    async def _under_way(self, request: httpx2.Request, answer: "asyncio.Future[httpx2.Response]") -> None:
+    async def _under_way(
+        self, request: httpx2.Request, answer: "asyncio.Future[httpx2.Response]", sender: Sender
+    ) -> None:
         path = request.url.raw_path.decode("ascii")
         self.carried += 1
-        self._check_patience(request, path)
+        self._check_patience(request, path, sender)
         fault = self.fault_for(path)
         fate = fault.fate if fault else None
         slow = fault.seconds if fault and fate in ("slow", "late") else 0.0
@@ -134,7 +137,7 @@ class Line:
                 return
             case "refused" if fault:
                 _settle(answer, _refusal(fault))
-                self._close(path, fault)
+                self._close(path, fault, sender)
                 return
         try:
             response = await self._served(request, path)
@@ -158,15 +161,15 @@ class Line:
         hit = lags is not None and lags.mark in path and self._lag_dice.random() < lags.share
         return self._lag_dice.uniform(*_LAG_S) if hit else 0.0
 
-    def _close(self, path: str, fault: Fault) -> None:
+    def _close(self, path: str, fault: Fault, sender: Sender) -> None:
         """Whoever was asked to wait knows it by now."""
         if fault.retry_after_s is not None:
             until = asyncio.get_running_loop().time() + fault.retry_after_s
-            self._closed_until[_budget(path)] = until
+            self._closed_until[sender, _budget(path)] = until
 
-    def _check_patience(self, request: httpx2.Request, path: str) -> None:
+    def _check_patience(self, request: httpx2.Request, path: str, sender: Sender) -> None:
         """What left before the answer was there may still come."""
-        early_s = self._closed_until.get(_budget(path), 0.0) - asyncio.get_running_loop().time()
+        early_s = self._closed_until.get((sender, _budget(path)), 0.0) - asyncio.get_running_loop().time()
         if early_s > _UNDER_WAY_S:
             self.on_hurry(f"{request.method} {path}", early_s)
 
