@@ -53,8 +53,9 @@ def test_a_name_is_shown_as_it_is(name, tmp_path, monkeypatch, capsys):
     person = {"extension": "101", "name": name, "teams": None, "status": None, "legs": None}
     person |= {"holding": "nothing", "condition": "in step", "trouble": []}
     overview = {"ready": True, "dry_run": False, "links": [], "people": [person]}
-    monkeypatch.setattr(operator, "_service", lambda _config: contextlib.nullcontext(SimpleNamespace()))
+    monkeypatch.setattr(operator, "_service", lambda *_: contextlib.nullcontext(SimpleNamespace()))
     monkeypatch.setattr(operator, "_ask", lambda *_: overview)
+    monkeypatch.setattr(operator, "running", lambda *_: SimpleNamespace(is_folder=False, site=""))
     operator.status(config=tmp_path)
     assert name in capsys.readouterr().out
 
@@ -70,7 +71,7 @@ def test_a_probe_asks_whether_there_is_progress_and_nothing_else(
         return httpx2.Response(answer[0], text=answer[1])
 
     client = httpx2.Client(transport=httpx2.MockTransport(respond), base_url="http://service")
-    monkeypatch.setattr(operator, "_service", lambda _config: client)
+    monkeypatch.setattr(operator, "_service", lambda *_: client)
     assert operator.status(config=tmp_path, probe=True) == status
     assert asked == ["/livez"]
     assert capsys.readouterr().out == answer[1]
