@@ -253,9 +253,9 @@ class Picture:
         self._visible -= {dn}
         self._participants.pop(dn, None)
 
-    def shows(self, dn: str) -> bool:
-        """Whether this extension may be watched, so that no legs means no call."""
-        return dn in self._visible
+    def hides(self, dn: str) -> bool:
+        """Whether this is one of ours that may not be watched, so that no legs does not mean no call."""
+        return self._is_wanted(dn) and dn not in self._visible
 
     def is_silent(self) -> bool:
         """Whether a whole read found what no event has told by now. Each finding counts once."""

@@ -205,12 +205,11 @@ class V20Calls:
             if self._picture.event(event):
                 self._due[event.dn] = None
                 self._has_due.set()
-            elif event.told is not v20_calls.Told.REMOVED:
-                pass
-            elif self._picture.shows(event.dn):
-                self.on_legs(event.dn, self._picture.legs_of(event.dn))
-            else:
-                self.on_gap()
+            elif event.told is v20_calls.Told.REMOVED:
+                if self._picture.hides(event.dn):
+                    self.on_gap()
+                else:
+                    self.on_legs(event.dn, self._picture.legs_of(event.dn))
 
     def _connected(self) -> None:
         self._picture.connected()
