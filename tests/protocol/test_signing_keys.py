@@ -37,6 +37,7 @@ class Entra:
         }
         self.asked: list[str] = []
         self.fault: Exception | None = None
+        self.busy_s = 0
         http = httpx2.AsyncClient(transport=httpx2.MockTransport(self._answer))
         self.keys = SigningKeys(http, LOGIN)
 
@@ -44,6 +45,8 @@ class Entra:
         self.asked.append(str(request.url))
         if self.fault:
             raise self.fault
+        if self.busy_s:
+            return httpx2.Response(429, headers={"Retry-After": str(self.busy_s)})
         page = self.pages.get(str(request.url))
         if isinstance(page, bytes):
             return httpx2.Response(200, content=page)
@@ -82,6 +85,19 @@ async def test_after_a_failure_they_are_read_soon_and_then_ever_later():
     entra.fault = None
     await asyncio.sleep(10)
     assert set(await entra.keys.keys()) == {"a", "b", "c"}
+
+
+async def test_what_the_sign_in_asks_for_is_waited_for():
+    entra = Entra()
+    entra.busy_s = 18
+    with pytest.raises(TryAgain):
+        await entra.keys.keys()
+    entra.busy_s = 0
+    await asyncio.sleep(17)
+    assert not await entra.keys.keys()
+    assert len(entra.asked) == 1
+    await asyncio.sleep(2)
+    assert await entra.keys.keys()
 
 
 async def test_a_stranger_makes_us_look_once_a_minute_at_the_most():

@@ -8,6 +8,7 @@ import jwt
 import msgspec
 
 from presencebridge.errors import Malformed, TryAgain
+from presencebridge.graph.calls import retry_after
 from presencebridge.quick_http import Http
 
 _TIMEOUT_S: Final = 10.0
@@ -67,6 +68,10 @@ class SigningKeys:
             except TimeoutError:
                 what = f"the sign-in's public keys can't be read within {_TIMEOUT_S:g} s"
                 raise TryAgain(what) from None
+            except TryAgain as error:
+                if error.after_s is not None:
+                    self._again_at = max(self._again_at, now + error.after_s)
+                raise
             changed = found.keys() != self._keys.keys()
             self._keys, self._read_at = found, now
             self._again_at, self._failures = now + _NOT_SOONER_THAN_S, 0
@@ -93,7 +98,8 @@ class SigningKeys:
         try:
             async with self._http.stream("GET", address) as response:
                 if response.status_code != 200:
-                    raise TryAgain(f"the sign-in's public keys can't be read: {response.status_code}")
+                    what = f"the sign-in's public keys can't be read: {response.status_code}"
+                    raise TryAgain(what, after_s=retry_after(response.headers.get("retry-after", "")))
                 async for chunk in response.aiter_bytes():
                     text += chunk
                     if len(text) > _LONGEST_ANSWER:
