@@ -246,6 +246,9 @@ async def served(
 
 
 def _budget(path: str) -> str:
+    """Whose patience it is: one limit of Graph, or the sign-in, which is another host."""
+    if not path.startswith("/v1.0/"):
+        return "sign-in"
     return next((mark for mark in _BUDGETS if mark in path), "")
 
 
