@@ -276,6 +276,9 @@ class Two:
     def sites(self) -> dict[str, ShownOffice]:
         return self._sites
 
+    def cluster(self) -> None:
+        return None
+
     def stuck(self) -> list[str]:
         return []
 

@@ -15,6 +15,9 @@ class Begins:
     def sites(self) -> Mapping[str, Site]:
         return {}
 
+    def cluster(self) -> None:
+        return None
+
     def stuck(self) -> list[str]:
         return []
 
