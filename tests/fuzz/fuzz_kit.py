@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 from hypothesis import strategies as st
 
 SECONDS: Final = float(os.environ.get("FUZZ_SECONDS", "0"))
-"""How long each parser is fuzzed; 0 is one short round, the same each time."""
+"""Of processor time, for each parser; 0 is one short round, the same each time."""
 LONGEST_MESSAGE: Final = 700
 """An error quotes no more of a stranger's text than a person reads: what (256), a cure, and whose it is."""
 

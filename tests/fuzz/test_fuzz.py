@@ -48,7 +48,7 @@ def one_round(target: Target, number: int | None, examples: int) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=names(TARGETS))
-@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.timeout(30 * SECONDS + 120)
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
 def test_whatever_comes_is_understood_or_refused(
     target: Target, record_property: Callable[[str, object], None]
@@ -58,9 +58,9 @@ def test_whatever_comes_is_understood_or_refused(
             attempt(target, value)
         one_round(target, None, _EXAMPLES)
         return
-    end = time.monotonic() + SECONDS
+    end = time.process_time() + SECONDS  # work and not waiting, so that it is as much on a busy machine
     rounds = 0
-    while time.monotonic() < end:
+    while time.process_time() < end:
         one_round(target, secrets.randbits(32), _ROUND)
         rounds += 1
     record_property("inputs", rounds * _ROUND)  # conftest tells them at the end
