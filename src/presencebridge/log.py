@@ -1,4 +1,4 @@
-"""Logging: one line an event, pretty on a terminal and JSON otherwise, on stderr.
+"""Logging: one line an event on stderr, in plain words on a terminal and JSON otherwise.
 
 What would be a record of people, the decisions, is told at DEBUG unless the config asks for it. Such lines
 are in memory and on a terminal, and go nowhere else.
@@ -11,7 +11,7 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 
@@ -26,17 +26,36 @@ _MOST_RECENT: Final = 1000
 _LONGEST_LINE: Final = 10_000
 
 
-def set_up(*, level: int = logging.DEBUG, terminal: bool | None = None) -> None:
-    """Make every library's records come out in the one form."""
+class InFields(Protocol):
+    """A value of a line that consists of several."""
+
+    def fields(self) -> dict[str, Any]: ...
+
+
+def set_up(
+    *,
+    level: int = logging.DEBUG,
+    terminal: bool | None = None,
+    in_words: structlog.typing.Processor | None = None,
+) -> None:
+    """Make every library's records come out in the one form; `in_words` makes it the one for a terminal."""
     pretty = sys.stderr.isatty() if terminal is None else terminal
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=pretty) if pretty else structlog.processors.JSONRenderer()
-    )
+    in_json: list[structlog.typing.Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        _in_fields,
+        structlog.processors.format_exc_info,
+        structlog.processors.JSONRenderer(),
+    ]
+    for_a_terminal: list[structlog.typing.Processor] = [
+        structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        in_words or _in_fields,
+        structlog.dev.ConsoleRenderer(colors=True, pad_event_to=0),
+    ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -46,24 +65,10 @@ def set_up(*, level: int = logging.DEBUG, terminal: bool | None = None) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *([] if pretty else [structlog.processors.format_exc_info]),
-                renderer,
-            ],
+            foreign_pre_chain=shared, processors=for_a_terminal if pretty else in_json
         )
     )
-    _recent.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
+    _recent.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=in_json))
     handler.setLevel(level if pretty else max(level, logging.INFO))
     root = logging.getLogger()
     root.handlers = [handler, _recent]
@@ -74,6 +79,11 @@ def set_up(*, level: int = logging.DEBUG, terminal: bool | None = None) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     logging.getLogger("uvicorn.error").addFilter(_News())
     logging.getLogger("asyncio").addFilter(_News())
+
+
+def _in_fields(_logger: Any, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    decided: InFields | None = line.pop("decided", None)
+    return line if decided is None else {**line, **decided.fields()}
 
 
 class _Recent(logging.Handler):

@@ -32,7 +32,9 @@ class Text(Bilingual):
     LINKS = ("Links", "Verbindungen")
     LINK_GRAPH = ("Microsoft Graph", "Microsoft Graph")
     LINK_3CX = ("3CX", "3CX")
-    LINK_STORE = ("Store", "Ablage")
+    LINK_STORE = ("Saved state", "Gesicherter Stand")
+    LINK_CONFIG = ("Config file", "Konfigurationsdatei")
+    LINK_SITE = ("Site", "Standort")
     LINK_PEOPLE = ("Who is who", "Wer ist wer")
     LINK_SUBSCRIPTION = ("Subscription {name}", "Abonnement {name}")
     LINK_STARTING = ("starting", "startet")
@@ -232,8 +234,8 @@ class Text(Bilingual):
     READ = ("Teams was read: {presence}", "Teams wurde gelesen: {presence}")
     STATUS_READ = ("3CX status was read: {status}", "3CX-Status wurde gelesen: {status}")
     CALLS_READ = ("3CX calls were read: {legs}", "3CX-Anrufe wurden gelesen: {legs}")
-    TEAMS_SET = ("Teams carried out our setPresence", "Teams hat unser setPresence ausgeführt")
-    TEAMS_CLEARED = ("Teams carried out our clearPresence", "Teams hat unser clearPresence ausgeführt")
+    TEAMS_SET = ("Teams accepted what we set", "Teams hat angenommen, was wir gesetzt haben")
+    TEAMS_CLEARED = ("Teams ended what we had set", "Teams hat beendet, was wir gesetzt hatten")
     WRITE_FAILED = ("a write failed: {reason}", "ein Schreiben schlug fehl: {reason}")
     NOT_WRITTEN = (
         "3CX status just before writing: {before}; nothing was written",

@@ -122,6 +122,13 @@ def holding(state: State) -> str:
     return "; ".join(claims) or "nothing"
 
 
+def link_name(name: str, language: Language = "en") -> str:
+    """A link as people call it; one that has no other name keeps its own."""
+    kind, _, of = name.partition(" ")
+    text = Text.__members__.get(f"LINK_{kind.upper()}")
+    return name if text is None else text.say(language, name=of)
+
+
 def many(ready: Iterable[bool]) -> str:
     """How many sites there are, and how many are in step, in one line."""
     each = list(ready)

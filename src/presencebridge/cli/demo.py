@@ -40,8 +40,9 @@ def demo(
         End after about this many seconds, once everybody has finished what they were at.
     """
     from presencebridge import log
+    from presencebridge.cli.log_lines import in_words
 
-    log.set_up(level=logging.WARNING)
+    log.set_up(level=logging.WARNING, in_words=in_words)
     with tempfile.TemporaryDirectory(prefix="presencebridge-demo-") as folder:
         return asyncio.run(_demo(Path(folder), people, pbx, speed, port, seconds))
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from presencebridge import words
 from presencebridge.cli.watching import Board, local, story_lines
 from presencebridge.cli.which import running
 from presencebridge.config import secret
@@ -56,7 +57,8 @@ def status(*, config: Path, site: str = "", as_json: bool = False, probe: bool =
     if overview["dry_run"]:
         print("dry run: this is how it would be; nothing is written")
     for link in overview["links"]:
-        print(f"{link['name']:<24} {link['state']:<10} since {local(link['since'])}  {link['reason']}")
+        name = words.link_name(link["name"])
+        print(f"{name:<24} {link['state']:<10} since {local(link['since'])}  {link['reason']}")
         if link["cure"]:
             print(f"{'':<24} cure: {link['cure']}")
     for why_not in overview.get("out_of_step", []):

@@ -37,6 +37,7 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     import uvloop
 
     from presencebridge import log
+    from presencebridge.cli.log_lines import in_words
     from presencebridge.node import Folder, Node, OneFile
     from presencebridge.notify import Notifier
     from presencebridge.threads import LooseThreads
@@ -46,7 +47,7 @@ def run(*, config: Path, dry_run: bool = False) -> None:
     is_folder = config.is_dir()
     if not is_folder:
         _advise(load(config))
-    log.set_up()
+    log.set_up(in_words=in_words)
     node = Node(
         Folder(config) if is_folder else OneFile(config),
         dry_run=dry_run,
@@ -163,8 +164,8 @@ def login(*, config: Path, site: str = "", watcher: str = "default") -> None:
     from presencebridge.adapters import watcher_tokens
 
     loaded = config_of(config, site)
-    if loaded.teams.delivery == "poll":
-        print('note: delivery is "poll", so nobody needs to be signed in', flush=True)
+    if loaded.teams.delivery == "poll" and not _wanted_all_the_same():
+        return
     known = loaded.teams.webhook.watchers if loaded.teams.webhook else ("default",)
     if watcher not in known:
         cure = f"use one of {', '.join(known)}, or add it to [teams.webhook] watchers"
@@ -173,6 +174,22 @@ def login(*, config: Path, site: str = "", watcher: str = "default") -> None:
     who = asyncio.run(tokens.sign_in(lambda text: print(text, flush=True)))
     _share_sign_in(config, site, loaded, watcher)
     print(f"watcher {watcher} is signed in as {who}; a running service takes it up within half a minute")
+
+
+def _wanted_all_the_same() -> bool:
+    """Where people are polled, a sign-in serves subscriptions made by hand. Programs know what they want."""
+    print(
+        'delivery is "poll", so the service needs nobody signed in. It is for the webhook, and for '
+        "`presencebridge teams subscriptions`, with which those of other programs are listed and deleted.",
+        flush=True,
+    )
+    if not sys.stdin.isatty():
+        return True
+    try:
+        said = input("Sign in all the same? [no] > ")
+    except EOFError:
+        return False
+    return said.strip().casefold() in {"y", "yes", "j", "ja"}
 
 
 def _share_sign_in(config: Path, site: str, loaded: Config, watcher: str) -> None:

@@ -78,12 +78,13 @@ class Board:
         well = Text(no_wrap=True, overflow="ellipsis")
         for link in self._links:
             if link["state"] == "connected":
-                well.append(f"● {link['name']}  ", "green")
+                well.append(f"● {words.link_name(link['name'])}  ", "green")
         yield well
         for link in self._links:
             if link["state"] != "connected":
                 line = Text(no_wrap=True, overflow="ellipsis")
-                line.append(f"● {link['name']} {link['state']}", _LINK_STYLES.get(link["state"], "red"))
+                name = words.link_name(link["name"])
+                line.append(f"● {name} {link['state']}", _LINK_STYLES.get(link["state"], "red"))
                 line.append(f" since {local(link['since'])}: {link['reason']}")
                 yield line
 

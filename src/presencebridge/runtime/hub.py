@@ -44,7 +44,7 @@ from presencebridge.core.policy import Policy
 from presencebridge.errors import LinkError, TryAgain
 from presencebridge.metrics import Metrics
 from presencebridge.runtime.hops import PBX, TEAMS, Hops, Step, is_owed
-from presencebridge.runtime.journal import Entry, Journal
+from presencebridge.runtime.journal import Decision, Entry, Journal
 from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.plots import Hop, Plots
 from presencebridge.runtime.ports import Clock, Statuses, Store, Teams
@@ -407,15 +407,8 @@ class Hub:
         for command in entry.said:
             if command.because in _QUIET or isinstance(command, ReadPresence):
                 continue
-            tell(
-                "decision",
-                person=member.key,
-                seen=type(entry.seen).__name__,
-                did=type(command).__name__,
-                because=command.because.value,
-                detail=_detail(command),
-                took_ms=round(took_s * 1000, 3),
-            )
+            decided = Decision(entry.seen, command)
+            tell("decision", person=member.key, decided=decided, took_ms=round(took_s * 1000, 3))
 
     async def let_go(self, within_s: float) -> int:
         """End our presence sessions before the process ends. Returns how many could not be ended."""
@@ -461,15 +454,3 @@ def _in_words(error: LinkError) -> str:
 
 def _after(error: LinkError) -> float | None:
     return error.after_s if isinstance(error, TryAgain) else None
-
-
-def _detail(command: AnyCommand) -> str:
-    match command:
-        case SetPresence() | ClearPresence():
-            return str(command.pair)
-        case ChangeStatus():
-            return f"{'/'.join(command.expected)} -> {command.wanted}"
-        case Note():
-            return command.detail
-        case _:
-            return ""

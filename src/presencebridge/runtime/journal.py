@@ -3,11 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from presencebridge.core.commands import AnyCommand
+from presencebridge.core.commands import AnyCommand, ChangeStatus, ClearPresence, Note, SetPresence
 from presencebridge.core.events import AnyEvent
 
 _ENTRIES_A_PERSON: Final = 60
@@ -21,6 +21,33 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     person: str
     seen: AnyEvent
     said: tuple[AnyCommand, ...]
+
+
+class Decision(NamedTuple):
+    """One command of a step, for the log: in fields for programs, and a terminal says it in words."""
+
+    seen: AnyEvent
+    command: AnyCommand
+
+    def fields(self) -> dict[str, Any]:
+        return {
+            "seen": type(self.seen).__name__,
+            "did": type(self.command).__name__,
+            "because": self.command.because.value,
+            "detail": _detail(self.command),
+        }
+
+
+def _detail(command: AnyCommand) -> str:
+    match command:
+        case SetPresence() | ClearPresence():
+            return str(command.pair)
+        case ChangeStatus():
+            return f"{'/'.join(command.expected)} -> {command.wanted}"
+        case Note():
+            return command.detail
+        case _:
+            return ""
 
 
 class Journal:

@@ -121,7 +121,9 @@ class Drawing:
         language: Language,
     ) -> str:
         """A card for each link, and one for what ends soon."""
-        cards = [LinkCard(one, _link_name(one.name, language), _hops(one, hops, language)) for one in links]
+        cards = [
+            LinkCard(one, words.link_name(one.name, language), _hops(one, hops, language)) for one in links
+        ]
         return self.page("links.html", language, cards=cards, ending=list(ending))
 
     def stories(self, entries: Iterable[Entry], language: Language) -> list[views.Story]:
@@ -170,12 +172,6 @@ def _shown(language: Language, lane: str, value: str) -> str:
     if lane == "CALLS":
         return words.leg(value, language)
     return words.presence(value, language) if "TEAMS" in lane else words.status(value, language)
-
-
-def _link_name(name: str, language: Language) -> str:
-    kind, _, of = name.partition(" ")
-    text = Text.__members__.get(f"LINK_{kind.upper()}")
-    return name if text is None else text.say(language, name=of)
 
 
 def _hops(link: views.LinkView, hops: Mapping[Hop, list[Slot | None]], language: Language) -> list[HopView]:
