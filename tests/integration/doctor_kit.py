@@ -17,6 +17,7 @@ from cryptography.x509.oid import NameOID
 
 from presencebridge.adapters import Outside
 from presencebridge.config import load
+from presencebridge.doctor.account import Account
 from presencebridge.doctor.examination import examine
 from presencebridge.doctor.findings import Finding, State
 from presencebridge.doctor.site import Site, Wishes
@@ -108,6 +109,7 @@ class Bench:
         self.folder, self.kind = folder, kind
         self.stack = stack
         self.outside = TestOutside()
+        self.account: Account | None = None
         self.roles: tuple[str, ...] = APP_ROLES
         self.monitored: tuple[str, ...] | None = None
         self.users = tuple(
@@ -231,7 +233,7 @@ class Bench:
     # The doctor
 
     async def examine(self, **wishes: Any) -> list[Finding]:
-        site = Site(load(self.written), self.written, self.outside, Wishes(**wishes))
+        site = Site(load(self.written), self.written, self.outside, Wishes(**wishes), self.account)
         return [one async for one in examine(site)]
 
 

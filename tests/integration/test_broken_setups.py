@@ -19,6 +19,7 @@ from doctor_kit import Bench, bench, first_bad, free_port, of, self_signed
 from msgspec.structs import replace
 
 from presencebridge.doctor import machine, microsoft
+from presencebridge.doctor.account import Account
 from presencebridge.doctor.faults import Fault
 from presencebridge.doctor.findings import State
 from presencebridge.emulators.webapi import RunningWebApi
@@ -112,6 +113,16 @@ async def run_the_cure(bench: Bench) -> None:
 @broken(Fault.ADVICE, cures=run_the_cure, state=State.WARNING, says="chmod 0600")
 async def everybody_may_read_the_secret(bench: Bench) -> None:
     (bench.folder / "secret").chmod(0o644)
+
+
+async def the_account_of_the_service(bench: Bench) -> None:
+    """As if its own account were examined for."""
+    bench.account = Account("presencebridge", os.geteuid(), frozenset())
+
+
+@broken(Fault.KEPT_FROM_SERVICE, cures=the_account_of_the_service, says="/etc/presencebridge/secrets/")
+async def root_examines_what_the_service_may_not_read(bench: Bench) -> None:
+    bench.account = Account("presencebridge", os.geteuid() + 1, frozenset())
 
 
 def with_certificate(bench: Bench, **words: Any) -> str:

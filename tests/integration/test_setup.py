@@ -202,25 +202,31 @@ def test_texts_may_hold_anything_that_toml_can():
     assert raw["person"][0]["teams"] == json.loads('"a\\"b\\\\@example.org"')
 
 
+def run_init(config: Path) -> None:
+    arguments = ["--tenant", TENANT, "--client-id", APP, "--pbx-url", "https://pbx.example.com:5001"]
+    arguments += ["--kind", "3cx-v20", "--pbx-client-id", "x"]
+    with pytest.raises(SystemExit) as ended:
+        main(["init", "--yes", "--output", str(config), *arguments])
+    assert ended.value.code == 0
+
+
 def test_new_secrets_go_into_the_packages_folder_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir()
     config = tmp_path / "site.toml"
-    arguments = ["--tenant", TENANT, "--client-id", APP, "--pbx-url", "https://pbx.example.com:5001"]
-    with pytest.raises(SystemExit) as ended:
-        main(
-            [
-                "init",
-                "--yes",
-                "--output",
-                str(config),
-                *arguments,
-                "--kind",
-                "3cx-v20",
-                "--pbx-client-id",
-                "x",
-            ]
-        )
-    assert ended.value.code == 0
+    run_init(config)
     assert (tmp_path / "secrets" / "app.pem").stat().st_mode & 0o777 == 0o600
     assert 'certificate_file = "secrets/app.pem"' in config.read_text()
     assert 'client_secret_file = "secrets/pbx-key"' in config.read_text()
+
+
+def test_two_sites_in_one_folder_share_no_key_and_no_state(tmp_path: Path) -> None:
+    said = []
+    for name in ("berlin", "bonn"):
+        run_init(tmp_path / f"{name}.toml")
+        said.append(tomllib.loads((tmp_path / f"{name}.toml").read_text()))
+    for section, word in (("teams", "certificate_file"), ("pbx", "client_secret_file"), ("state", "dir")):
+        berlin, bonn = (one[section][word] for one in said)
+        assert "berlin" in berlin
+        assert "bonn" in bonn
+    keys = {(tmp_path / one["teams"]["certificate_file"]).read_bytes() for one in said}
+    assert len(keys) == 2

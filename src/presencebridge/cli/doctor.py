@@ -48,6 +48,7 @@ def doctor(
     """
     from presencebridge.adapters import Outside
     from presencebridge.doctor import findings
+    from presencebridge.doctor.account import Account
     from presencebridge.doctor.site import Site, Wishes
 
     wishes = Wishes(write_test, session_test, take_token)
@@ -69,7 +70,8 @@ def doctor(
             print("\n".join(str(problem) for problem in error.problems), file=sys.stderr, flush=True)
             worst = 2
             continue
-        found = asyncio.run(_examined(Site(loaded, file, Outside(), wishes, path_of(name)), quiet=as_json))
+        examined = Site(loaded, file, Outside(), wishes, Account.of_the_service(), path_of(name))
+        found = asyncio.run(_examined(examined, quiet=as_json))
         told += [one | {"site": name} if name else one for one in findings.as_json(found)]
         worst = max(worst, findings.exit_status(found))
         if not as_json:

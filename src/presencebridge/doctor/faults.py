@@ -22,6 +22,10 @@ class Fault(Enum):
 
     # This machine
     ADVICE = "{advice}"
+    KEPT_FROM_SERVICE = (
+        "a secret belongs to root: mv {file} /etc/presencebridge/secrets/ and name it there in {config}; "
+        "what is none, the account may read: chmod 644 {file}, and 755 for the folders above it"
+    )
     CREDENTIAL_UNUSABLE = "name a PEM file with certificate and private key, or make one: {init}"
     APP_CERTIFICATE_ENDED = (
         "mv {file} {file}.old && {init}   and upload the new app.crt: "

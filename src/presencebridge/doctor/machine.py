@@ -13,6 +13,7 @@ from cryptography import x509
 
 from presencebridge.adapters import servers_deadlines
 from presencebridge.config import Config, Teams, advise, parse_listen
+from presencebridge.doctor.account import needed
 from presencebridge.doctor.faults import Fault
 from presencebridge.doctor.findings import State, Verdict, fine, warning, wrong
 from presencebridge.doctor.site import Site
@@ -27,7 +28,12 @@ _NEARLY_FULL: Final = 200_000_000
 
 
 async def config(site: Site) -> Verdict:
-    """It was read and is whole; what is left is advice."""
+    """It was read and is whole, and the service can read it too; what is left is advice."""
+    account = site.account
+    for file in needed(site.config, site.file) if account else ():
+        if account and not account.may_read(file):
+            what = f"the service's account {account.name} may not read {file}"
+            return wrong(Fault.KEPT_FROM_SERVICE, what, file=str(file))
     found = advise(site.config)
     if found:
         what = "; ".join(f"{one.where}: {one.what}" for one in found)

@@ -6,6 +6,7 @@ from typing import Any
 
 from presencebridge.adapters import Outside
 from presencebridge.config import Config
+from presencebridge.doctor.account import Account
 from presencebridge.graph import wire
 from presencebridge.graph.client import GraphClient
 from presencebridge.graph.teams import GraphTeams
@@ -36,6 +37,8 @@ class Site:
     file: Path
     outside: Outside
     wishes: Wishes = Wishes()
+    account: Account | None = None
+    """The account of the service, if it is not that of whoever examines."""
     path: str = ""
     """Where the running service has what concerns this site, if it is one of many."""
     graph: GraphClient | None = None
