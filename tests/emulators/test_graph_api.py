@@ -267,6 +267,7 @@ async def test_the_control_port_names_the_cure(method, path, body, status, cure)
         answer = await b.control.request(method, path, content=body)
         assert answer.status_code == status
         assert cure in answer.json()["error"]
+        assert answer.content.endswith(b"}\n")
 
 
 async def test_requests_are_kept_until_they_are_cleared():

@@ -830,3 +830,4 @@ async def test_the_control_port_says_what_would_help(method: str, path: str, bod
         answer = await b.control.request(method, path, json=body)
         assert answer.status_code in {400, 404}
         assert part in answer.json()["error"]
+        assert answer.content.endswith(b"}\n")

@@ -130,7 +130,7 @@ async def test_an_unanswered_request_is_closed_without_a_byte(running: RunningWe
 async def test_the_control_port_speaks_json(running: RunningWebApi) -> None:
     answer = await play(running.control_url, "PUT", "/extensions/100", '{"status":"Custom 2"}')
     assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
-    assert answer.endswith(b'\r\n\r\n{"number":"100","status":"Custom 2","legs":[]}')
+    assert answer.endswith(b'\r\n\r\n{"number":"100","status":"Custom 2","legs":[]}\n')
 
 
 async def test_the_bridge_restarts_on_its_port_and_the_world_lives_on(

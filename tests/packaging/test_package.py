@@ -71,6 +71,7 @@ def test_the_life_of_the_package(machine: Machine) -> None:
 def nothing_runs_without_a_config(machine: Machine) -> None:
     assert machine.do("presencebridge", "--version") == EARLIER
     assert machine.unit("ActiveState", "UnitFileState") == ["inactive", "enabled"]
+    machine.do("test", "-f", "/usr/share/doc/presencebridge/install.md")  # as it is, so that links lead to it
     shown = machine.do("stat", "--format=%a %U %G", "/etc/presencebridge", "/etc/presencebridge/secrets")
     assert shown.splitlines() == ["2750 root presencebridge", "700 root root"]
     shown = machine.do("stat", "--format=%a %U %G", "/var/lib/presencebridge")

@@ -220,7 +220,7 @@ class _Talk:
             "match": "email" if by_mail else "list",
             "manual_wins": True,
             "listen": "127.0.0.1:8080",
-            "state_dir": _USUAL_STATE,
+            "state_dir": _USUAL_STATE if self._is_only else f"{_USUAL_STATE}/{self._file.stem}",
         }
         for name, value in defaults.items():
             if getattr(answers, name) is None:
@@ -345,9 +345,18 @@ class _Talk:
 
     # Writing
 
+    @property
+    def _is_only(self) -> bool:
+        """Whether the file has the usual name of the only one; another name is that of a site of several."""
+        return self._file.stem == "site"
+
     def _secret(self, name: str) -> str:
-        """Where a new secret goes: into the folder that the Debian package makes for them, if it is there."""
-        return f"secrets/{name}" if self._beside("secrets").is_dir() else name
+        """Where a new secret goes: into the folder that the Debian package makes for them, if it is there.
+
+        It is named by the site, so that two sites in one folder never share one.
+        """
+        own = name if self._is_only else f"{self._file.stem}-{name}"
+        return f"secrets/{own}" if self._beside("secrets").is_dir() else own
 
     def _beside(self, name: str) -> Path:
         return self._file.resolve().parent / name

@@ -46,7 +46,8 @@ def require_known(what: str, values: Iterable[str], known: tuple[str, ...]) -> N
 
 
 def json_answer(content: Any, status: int = 200) -> Response:
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
+    """Ends with a new line, so that a terminal's prompt does not stand behind it."""
+    return Response(msgspec.json.encode(content) + b"\n", status, media_type="application/json")
 
 
 def refused(_: Request, error: Any) -> Response:
