@@ -1,15 +1,19 @@
 """What the packaging says agrees with the program, with the documents, and with itself."""
 
 import re
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
+from packaging.specifiers import SpecifierSet
 
 import presencebridge
 from presencebridge.config import load
 
 ROOT = Path(__file__).parents[2]
 UNIT = (ROOT / "packaging" / "systemd" / "presencebridge.service").read_text("utf-8")
+DEBIANS_PYTHON = "3.11.2"
+"""Of Debian 12."""
 INSTALL = (ROOT / "docs" / "install.md").read_text("utf-8")
 
 
@@ -52,3 +56,9 @@ def test_nothing_names_a_registry(file: Path) -> None:
     assert not re.search(
         r"index-url|pypi\.|docker\.io|\bghcr\b|--find-links[ =]http", file.read_text("utf-8")
     )
+
+
+def test_everything_that_is_locked_runs_on_debians_python() -> None:
+    """`pip` of a newer Python may choose what the oldest one that we promise can't install."""
+    wanted = {dist.name: dist.metadata.get("Requires-Python") or "" for dist in distributions()}
+    assert [name for name, versions in wanted.items() if DEBIANS_PYTHON not in SpecifierSet(versions)] == []
