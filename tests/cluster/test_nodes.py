@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from nats_kit import nats_servers
-from trial_of_nodes import Trial
+from trial_of_nodes import Node, Trial
+
+from presencebridge.cluster.files import new_key
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -115,3 +117,45 @@ async def test_a_notification_is_taken_in_by_any_node_and_refused_without_the_en
                 servers.kill(number)
             trial.http.timeout = 20.0
             assert await answers() == [503, 503]
+
+
+async def test_a_node_with_another_cluster_key_takes_no_part_and_says_why(tmp_path: Path) -> None:
+    with nats_servers(tmp_path / "nats") as servers:
+        trial = Trial(tmp_path, servers, sites=2, people=1, lease_s=LEASE_S)
+        async with trial.set_up():
+            right, wrong, _ = trial.nodes
+            key = right.folder / "cluster-key"
+            right.start()
+            await trial.until("the right one serves", lambda: len(trial.last_asked) == 2)
+            (wrong.folder / "cluster-key").write_text(new_key())
+            wrong.start()
+            await trial.until("it is told", lambda: "cluster key does not fit" in wrong.said)
+
+            async def answer(node: Node) -> int:
+                url = f"http://127.0.0.1:{node.hook_port}/hook/site01"
+                return (await trial.http.post(url, content=trial.notification("site01", "1"))).status_code
+
+            assert await answer(wrong) == 503, "whoever asks tries another node"
+            assert await answer(right) == 202
+            ready = await trial.http.get(f"http://127.0.0.1:{wrong.page_port}/readyz")
+            assert ready.status_code == 503
+            assert "cluster key does not fit" in ready.text
+            assert "cure: copy the file" in ready.text
+            (key.parent / "kept").write_text(key.read_text())
+            for of, fits in ((wrong, False), (right, True)):
+                key.write_text((of.folder / ("kept" if of is right else "cluster-key")).read_text())
+                shown = await trial.command("cluster", "show")
+                assert ("key: the cluster key does not fit" in shown) is not fits
+                assert "node node1" not in shown, "it has not joined"
+            (wrong.folder / "cluster-key").write_text(key.read_text())
+            await trial.everybody_is_served(nodes=2)
+            assert await answer(wrong) == 202
+            async with asyncio.timeout(60):
+                while not (await trial.http.get(f"http://127.0.0.1:{wrong.page_port}/readyz")).is_success:
+                    await asyncio.sleep(0.2)
+            # The key is lost, and a new one is to be used.
+            key.write_text(new_key())
+            assert "seals with this machine's key from now on" in await trial.command("cluster", "rekey")
+            await trial.until("the other one has none", lambda: wrong.said.count("does not fit") == 2)
+            assert await answer(wrong) == 503
+            await trial.until("the one with the new key serves", lambda: right.said.count("site taken") >= 3)

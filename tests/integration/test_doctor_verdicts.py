@@ -244,6 +244,27 @@ async def test_a_service_that_is_stuck_or_does_not_know_us(
         assert found.fault == (fault.word if fault else "")
 
 
+@pytest.mark.parametrize(
+    ("trouble", "fault", "told"),
+    [
+        ("", "", "runs; this site runs on node2"),
+        ("the cluster key does not fit", Fault.NODE_APART.word, "the cluster key does not fit"),
+    ],
+)
+async def test_a_site_that_runs_on_another_node(trouble: str, fault: str, told: str, tmp_path: Path) -> None:
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        known = scope["path"] == "/api/sites"
+        body = {"cluster": {"trouble": trouble, "nodes": [], "elsewhere": {"site": "node2"}}}
+        await send({"type": "http.response.start", "status": 200 if known else 404, "headers": []})
+        await send({"type": "http.response.body", "body": json.dumps(body if known else {}).encode()})
+
+    async with bench(tmp_path, "3cx-web-api") as made, Listener(app) as listener:
+        made.change("operator", listen=f"127.0.0.1:{listener.port}")
+        found = of(await made.examine(), "service")
+        assert found.fault == fault
+        assert told in found.what
+
+
 # What no probe reckoned with ----------------------------------------------------------------------
 
 

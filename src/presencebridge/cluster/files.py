@@ -1,7 +1,7 @@
 """Secrets that follow their site: notification keys, subscriptions, sign-ins. The engine sees them sealed.
 
-The key is a file that every node has. Its first line seals, every line opens, so a key is replaced by putting
-a new one before it on all nodes.
+The key is a file that every node has. One line seals (`key_check` says which), every line opens, so a key is
+replaced by putting a new one before it on all nodes.
 """
 
 import asyncio
@@ -20,29 +20,59 @@ from presencebridge.cluster.writer import Writer
 
 _WITHIN_S: Final = 10.0
 _AGAIN_S: Final = 0.5
+_MARK_DIGITS: Final = 16
 
 
 class Seal:
     """Raises `OSError` where the file can't be read, and `ValueError` where it holds no keys."""
 
     def __init__(self, key_file: Path) -> None:
-        lines = key_file.read_text("utf-8").split()
+        self._file = key_file
+        self._lines: list[str] = []
+        self._in_use = 0
+        self.read_again()
+
+    def read_again(self) -> None:
+        """Raises as above; then what it said before goes on."""
+        lines = self._file.read_text("utf-8").split()
         if not lines:
             raise ValueError("the file is empty")
+        if lines == self._lines:
+            return
         try:
-            self._keys = MultiFernet([Fernet(line) for line in lines])
+            keys = [Fernet(line) for line in lines]
         except ValueError:  # its text may quote the key
             raise ValueError("a line of the file is no key: each has 44 characters") from None
-        self._signing = [hashlib.sha256(b"client states" + line.encode()).digest() for line in lines]
+        used = self.in_use if self._lines else ""
+        self._lines, self._keys = lines, keys
+        self._signing = [_derived(b"client states", line) for line in lines]
+        self.marks = tuple(_derived(b"mark", line).hex()[:_MARK_DIGITS] for line in lines)
+        """What tells one key from another, and nothing of it."""
+        self.use(used)
+
+    @property
+    def newest(self) -> str:
+        """The mark of the first line."""
+        return self.marks[0]
+
+    @property
+    def in_use(self) -> str:
+        """The mark of the line that seals and signs."""
+        return self.marks[self._in_use]
+
+    def use(self, mark: str) -> bool:
+        """Seal and sign with the line that has this mark, from now on; False if there is none."""
+        self._in_use = self.marks.index(mark) if mark in self.marks else 0
+        return mark in self.marks
 
     def close(self, name: str, content: bytes) -> bytes:
         """`name` is sealed too: a value that was moved to another place does not open there."""
-        return self._keys.encrypt(name.encode() + b"\n" + content)
+        return self._keys[self._in_use].encrypt(name.encode() + b"\n" + content)
 
     def open(self, name: str, value: bytes) -> bytes | None:
         """None where it was sealed with a key that we do not have, or elsewhere."""
         try:
-            inside, _, content = self._keys.decrypt(value).partition(b"\n")
+            inside, _, content = MultiFernet(self._keys).decrypt(value).partition(b"\n")
         except InvalidToken:
             return None
         return content if inside == name.encode() else None
@@ -51,11 +81,15 @@ class Seal:
 
     def sign(self, text: str) -> str:
         """For what is not secret and must be known to be ours, by any node."""
-        return _signature(self._signing[0], text)
+        return _signature(self._signing[self._in_use], text)
 
     def has_signed(self, text: str, signature: str) -> bool:
         given = signature.encode("utf-8", "replace")
         return any(hmac.compare_digest(_signature(key, text).encode(), given) for key in self._signing)
+
+
+def _derived(purpose: bytes, line: str) -> bytes:
+    return hashlib.sha256(purpose + line.encode()).digest()
 
 
 def _signature(key: bytes, text: str) -> str:

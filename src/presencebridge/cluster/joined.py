@@ -15,6 +15,7 @@ from presencebridge.adapters import Outside
 from presencebridge.cluster.engine import Engine, EngineError, Entry
 from presencebridge.cluster.files import Seal, SharedFiles
 from presencebridge.cluster.guard import Guard
+from presencebridge.cluster.key_check import CURE, DOES_NOT_FIT, KeyCheck
 from presencebridge.cluster.notices import Delivery, Intake
 from presencebridge.cluster.outside import SharedOutside
 from presencebridge.cluster.ownership import Ownership, Tenure
@@ -31,6 +32,7 @@ _AGAIN_S: Final = 1.0
 _SOON_S: Final = 0.1
 _LOOK_FOR_SIGN_INS_EVERY_S: Final = 10.0
 _LEAVE_WITHIN_S: Final = 30.0
+_LOOK_AT_KEY_EVERY_S: Final = 3.0
 
 _NO_LEASE: Final = "this node has no lease just now: NATS does not answer it"
 
@@ -116,9 +118,11 @@ class Cluster:
         while True:
             try:
                 async with self._engine_of() as engine:
-                    self._intake = Intake(engine, self._seal)
+                    keys = KeyCheck(engine, self._seal)
                     while True:
-                        await self._live(node, engine)
+                        await self._until_it_fits(keys)
+                        self._intake = Intake(engine, self._seal)
+                        await self._live(node, engine, keys)
             except EngineError as error:
                 self.trouble = str(error)
                 _log.warning("no engine", reason=str(error))
@@ -126,10 +130,35 @@ class Cluster:
             finally:
                 self._intake = None
 
-    async def _live(self, node: Runs, engine: Engine) -> None:
-        """Until the lease is lost: then all of it begins anew."""
+    async def _until_it_fits(self, keys: KeyCheck) -> None:
+        """Whoever has another key than the others is no part of it, and says so. Raises `EngineError`."""
+        while not keys.fits and not await keys.look():
+            if self.session is not None:
+                self.session = self.ownership = None
+            self.trouble = f"{DOES_NOT_FIT}; cure: {CURE}"
+            await asyncio.sleep(_AGAIN_S)
+
+    async def _look_at_key(self, keys: KeyCheck, session: Session) -> None:
+        """Returns when it does not fit any more."""
+        while keys.fits:
+            await asyncio.sleep(_LOOK_AT_KEY_EVERY_S)
+            with contextlib.suppress(EngineError):
+                await keys.look(session.nodes().values() if session.has_looked and session.may_act else ())
+            if session.record.keys != self._seal.marks:
+                session.has_keys(self._seal.marks)
+        self._intake = None
+
+    async def _live(self, node: Runs, engine: Engine, keys: KeyCheck) -> None:
+        """Until the lease is lost, or the key does not fit any more: then all of it begins anew."""
         record = NodeRecord(
-            self.name, self._new_incarnation(), 0, 0, self._lease_s, takes_sites=True, version=_version()
+            self.name,
+            self._new_incarnation(),
+            generation=0,
+            beat=0,
+            lease_s=self._lease_s,
+            takes_sites=True,
+            version=_version(),
+            keys=self._seal.marks,
         )
         session = self.session = Session(engine, record, self._clock)
         async with asyncio.TaskGroup() as tasks:
@@ -142,10 +171,12 @@ class Cluster:
             )
             self.trouble = ""
             others = [tasks.create_task(session.run()), tasks.create_task(self._look_for_sign_ins(engine))]
+            owning = tasks.create_task(ownership.run())
+            looking = tasks.create_task(self._look_at_key(keys, session))
             try:
-                await ownership.run()
+                await asyncio.wait([owning, looking], return_when=asyncio.FIRST_COMPLETED)
             finally:
-                await ended(others)
+                await ended([owning, looking, *others])
                 for site in list(self._held):
                     held = self._held.pop(site)
                     await held.end()

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator
 from presencebridge.cluster.engine import EngineError
 from presencebridge.cluster.files import Seal
 from presencebridge.cluster.joined import Cluster
+from presencebridge.cluster.key_check import CURE, DOES_NOT_FIT, fits
 from presencebridge.cluster.nats_engine import Access, NatsEngine, nats_engine
 from presencebridge.cluster.records import (
     ALL_NODES,
     ALL_OWNERS,
+    KEY_IN_USE,
     node_in,
     owner_in,
     sign_in_key,
@@ -83,13 +85,24 @@ async def lay_down_sign_in(section: ClusterSection, site: str, name: str, conten
     """A sign-in that was made here, for whichever node owns the site. Raises `TryAgain`, `Misconfigured`."""
     seal, key = seal_of(section), sign_in_key(site, name)
     async with connected(section) as engine:
+        if not await fits(engine, seal):
+            raise Misconfigured([Problem("[cluster] cluster_key_file", DOES_NOT_FIT, CURE)])
         found = await engine.last(key)
         await engine.put(key, seal.close(f"{site}/{name}", content), found)
 
 
+async def make_ours_the_key(section: ClusterSection) -> None:
+    """Let the cluster seal with our key, whichever it was. Raises `TryAgain`, `Misconfigured`."""
+    seal = seal_of(section)
+    async with connected(section) as engine:
+        await engine.put(KEY_IN_USE, seal.newest.encode(), await engine.last(KEY_IN_USE))
+
+
 async def shown(section: ClusterSection) -> list[str]:
     """Nodes and owners in words. Raises `TryAgain`, `Misconfigured`."""
+    seal = seal_of(section)
     async with connected(section) as engine:
+        lines = [] if await fits(engine, seal) else [f"key: {DOES_NOT_FIT}; cure: {CURE}"]
         found = await engine.under(ALL_NODES)
         nodes = [node for one in found.values() if (node := node_in(one.value))]
         owners = {}
@@ -98,7 +111,6 @@ async def shown(section: ClusterSection) -> list[str]:
                 if owner := owner_in(one.value):
                     owners[site_of_owner(key)] = owner
     alive = {node.incarnation for node in nodes if not node.ended}
-    lines = []
     for node in sorted(nodes, key=lambda one: one.name):
         count = sum(one.incarnation == node.incarnation and not one.released for one in owners.values())
         how = "gone" if node.ended else "here" if node.takes_sites else "leaving"

@@ -10,6 +10,8 @@ NUDGE_OWNERS: Final = "owners"
 ALL_NODES: Final = "node."
 ALL_OWNERS: Final = "site.*.owner"
 ALL_SIGN_INS: Final = "sign-in.*.*"
+KEY_IN_USE: Final = "key-in-use"
+"""The mark of the cluster key that seals."""
 
 _UNREADABLE: Final = (msgspec.DecodeError, ValueError, RecursionError)
 _LONGEST_PLACE: Final = 20
@@ -39,6 +41,8 @@ class NodeRecord(msgspec.Struct, frozen=True):
     address: str = ""
     """Of its page."""
     version: str = ""
+    keys: tuple[str, ...] = ()
+    """Marks of the cluster keys that it has."""
 
 
 class OwnerRecord(msgspec.Struct, frozen=True):

@@ -143,6 +143,10 @@ class Session:
         with contextlib.suppress(EngineError):
             await self._beat()
 
+    def has_keys(self, marks: tuple[str, ...]) -> None:
+        """It is told with the next renewal."""
+        self._record = replace(self._record, keys=marks)
+
     async def end(self) -> None:
         """Give the lease up: nobody needs to wait for it."""
         if self.joined.is_set() and not self.lost.is_set():

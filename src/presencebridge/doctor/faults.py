@@ -54,6 +54,7 @@ class Fault(Enum):
         "restart the service, so that it reads the token anew; or name the config that it runs with"
     )
     PROBE_FAILS = "try again; the text says what stood in the way"
+    NODE_APART = "see that NATS answers and cluster_key_file is that of the other nodes: docs/cluster.md"
     SERVICE_STUCK = "restart the service; its log says what it was at"
 
     # The way to each side

@@ -30,10 +30,16 @@ async def running(site: Site) -> Verdict:
             alive = await http.get(f"{site.path}/livez")
             overview = await http.get(f"{site.path}/api/people")
             metrics = await http.get("/metrics")
+            node = _read(await http.get("/api/sites"))
         except httpx2.TransportError:
             if why := taken(listen):
                 return wrong(Fault.PORT_TAKEN, f"{listen} is used by something else ({why})", **words)
             return fine("does not run; presencebridge run starts it")
+    if alive.status_code == 404 and isinstance(cluster := node.get("cluster"), dict):
+        if trouble := cluster.get("trouble"):
+            return wrong(Fault.NODE_APART, f"runs, and has no part in the cluster: {trouble}")
+        other = cluster.get("elsewhere", {}).get(site.file.stem)
+        return fine(f"runs; this site runs on {other}" if other else "runs; nobody has this site just now")
     if alive.text != "ok\n" and not alive.text.startswith("no progress\n"):
         return wrong(Fault.PORT_TAKEN, f"what answers at {listen} is not presencebridge", **words)
     if overview.status_code == 401:

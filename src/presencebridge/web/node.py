@@ -173,13 +173,24 @@ class _Common:
         return livez(stuck if request.scope[MAY_SEE] is None or not stuck else ["a site"], request)
 
     async def readyz(self, request: Request) -> Response:
-        """Ready is who has a site in step: a balancer must not take away all of them for the sake of one."""
+        """Ready is who has a site in step: a balancer must not take away all of them for the sake of one.
+
+        In a cluster it is who has a part in it, also while all sites run elsewhere.
+        """
+        status = 200 if self._is_ready(_visible(self._node, request.scope).values()) else 503
         if not request.scope[IS_TRUSTED]:
-            ready = any(not site.out_of_step() for site in self._node.sites().values())
-            return PlainTextResponse(*(("ready\n", 200) if ready else ("not ready\n", 503)))
-        seen = self._seen(request).sites
-        lines = [f"{one.name}: {'' if one.in_step else 'not in step: '}{one.text}" for one in seen]
-        return PlainTextResponse("\n".join(lines) + "\n", 200 if any(one.in_step for one in seen) else 503)
+            return PlainTextResponse("ready\n" if status == 200 else "not ready\n", status)
+        seen = self._seen(request)
+        lines = [f"{one.name}: {'' if one.in_step else 'not in step: '}{one.text}" for one in seen.sites]
+        if seen.cluster is not None and seen.cluster.trouble:
+            lines.insert(0, f"cluster: {seen.cluster.trouble}")
+        return PlainTextResponse("\n".join(lines) + "\n", status)
+
+    def _is_ready(self, sites: Collection[Site]) -> bool:
+        cluster = self._node.cluster()
+        if cluster is not None and (cluster.trouble or not sites):
+            return not cluster.trouble
+        return any(not site.out_of_step() for site in sites)
 
     async def metrics(self, request: Request) -> Response:
         sites = _visible(self._node, request.scope)
