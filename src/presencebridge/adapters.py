@@ -142,8 +142,9 @@ class Outside:
         """Of a site's subscriptions; `mark` stands before each."""
         return ClientStates(mark)
 
-    def watcher_tokens(self, config: Config, name: str) -> Tokens:
-        return watcher_tokens(config, name, self.files(config))
+    def watcher_tokens(self, config: Config, name: str, files: Files | None = None) -> Tokens:
+        """Of an account whose sign-in is among the site's files."""
+        return watcher_tokens(config, name, files or self.files(config))
 
     @contextlib.asynccontextmanager
     async def store(self, config: Config) -> AsyncIterator[Store]:

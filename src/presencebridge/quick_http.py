@@ -12,7 +12,7 @@ import asyncio
 import collections
 import re
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
 from typing import Any, Final, NamedTuple, Protocol, Self
 from urllib.parse import quote, urlsplit
@@ -77,6 +77,8 @@ class QuickClient:
         self._origin = _origin_of(url)
         self._prefix = urlsplit(url).path.rstrip("/")
         self._pools: collections.defaultdict[_Origin, _Pool] = collections.defaultdict(_Pool)
+        self.before_sending: Callable[[], None] = lambda: None
+        """Called when there is a connection and nothing has been sent; what it raises is the end of it."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -95,7 +97,9 @@ class QuickClient:
             parts = urlsplit(url)
             origin, path = _origin_of(url), (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         request = _head(method, origin, path, headers or {}, content)
-        return _Exchange(self._pools[origin], origin, self._tls, request + (content or b""))
+        return _Exchange(
+            self._pools[origin], origin, self._tls, request + (content or b""), self.before_sending
+        )
 
 
 def _origin_of(url: str) -> _Origin:
@@ -131,16 +135,25 @@ def _head(method: str, origin: _Origin, path: str, headers: dict[str, str], cont
 class _Exchange:
     """A request and its answer, as an `async with` block."""
 
-    def __init__(self, pool: "_Pool", origin: _Origin, tls: ssl.SSLContext, request: bytes) -> None:
+    def __init__(
+        self,
+        pool: "_Pool",
+        origin: _Origin,
+        tls: ssl.SSLContext,
+        request: bytes,
+        before_sending: Callable[[], None],
+    ) -> None:
         self._pool = pool
         self._origin = origin
         self._tls = tls
         self._request = request
+        self._before_sending = before_sending
         self._connection: _Connection | None = None
 
     async def __aenter__(self) -> "_Connection":
         self._connection = connection = await self._pool.take(self._origin, self._tls)
         try:
+            self._before_sending()
             await connection.ask(self._request)
         except BaseException:
             self._pool.give_back(connection)

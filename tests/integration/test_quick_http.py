@@ -111,6 +111,21 @@ async def test_an_answer_is_read_however_it_is_framed_and_the_next_one_is_its_ow
         assert await ask(client) == (200, b"ok")
 
 
+async def test_who_must_not_send_once_connected_sends_nothing_and_the_connection_is_kept():
+    async with serving(OK) as server, client_of(server) as client:
+
+        def refused() -> None:
+            raise httpx2.ConnectError("not any more")
+
+        client.before_sending = refused
+        with pytest.raises(httpx2.ConnectError, match="not any more"):
+            await ask(client, "/first")
+        client.before_sending = lambda: None
+        assert await ask(client, "/second") == (200, b"ok")
+    (mine,) = server.connections
+    assert [one.split()[1] for one in mine] == [b"/second"]
+
+
 async def test_what_is_cut_is_told_as_cut_and_the_next_request_works():
     cut = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nuntil-close"
     async with serving(None, cut, OK) as server, client_of(server) as client:

@@ -1,20 +1,24 @@
 """Nothing leaves for Teams or 3CX but by the site's owner.
 
-The lease is asked last of all: after every gate, retry and token, right before the request is sent. What is
-under way when the lease runs out is cut off. What can't be excluded: that a request whose bytes are already
-with the network arrives later than that; nothing on the other side knows our epochs.
+The lease is asked last of all: after every gate, retry and token, and once more when there is a connection,
+right before the request is sent: a node may have been frozen while it connected. What is under way when the
+lease runs out is cut off. What can't be excluded: that a request whose bytes are already with the network
+arrives later than that; nothing on the other side knows our epochs.
 """
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final, Self
 
 import httpx2
 
 from presencebridge.cluster.ownership import Tenure
+from presencebridge.quick_http import QuickClient
 
 _QUIET_WITHIN_S: Final = 1.0
+_ABOUT_TO_SEND: Final = ".send_request_headers.started"
+"""What httpx2 calls this moment: https://www.encode.io/httpcore/extensions/#trace"""
 
 
 class Guard:
@@ -29,6 +33,11 @@ class Guard:
         """Raises `httpx2.ConnectError` where this node must not act for the site."""
         if not self._tenure.may_act:
             raise httpx2.ConnectError("this node does not own the site just now")
+
+    async def look_again(self, event: str, _info: Mapping[str, Any]) -> None:
+        """As httpx2's `trace`: right before a request is sent. Raises `httpx2.ConnectError`."""
+        if event.endswith(_ABOUT_TO_SEND):
+            self.check()
 
     def cut(self) -> None:
         """Drop what is under way."""
@@ -67,6 +76,11 @@ class GuardedHttp:
 
     def __init__(self, inner: Any, guard: Guard) -> None:
         self._inner, self._guard = inner, guard
+        self._options: dict[str, Any] = {}
+        if isinstance(inner, QuickClient):
+            inner.before_sending = guard.check
+        elif isinstance(inner, httpx2.AsyncClient):
+            self._options["extensions"] = {"trace": guard.look_again}
 
     async def __aenter__(self) -> Self:
         self._inner = await self._inner.__aenter__()
@@ -77,5 +91,6 @@ class GuardedHttp:
 
     @contextlib.asynccontextmanager
     async def stream(self, method: str, url: str, **options: Any) -> AsyncIterator[Any]:
+        options |= self._options
         async with self._guard.request(), self._inner.stream(method, url, **options) as response:
             yield response

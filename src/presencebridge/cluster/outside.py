@@ -6,7 +6,9 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
-from presencebridge.adapters import Listening, Outside, watcher_tokens
+import httpx2
+
+from presencebridge.adapters import Listening, Outside
 from presencebridge.cluster.client_states import SignedStates
 from presencebridge.cluster.files import Seal, SharedFiles
 from presencebridge.cluster.guard import Guard, GuardedHttp
@@ -15,8 +17,9 @@ from presencebridge.config import Config, Pbx
 from presencebridge.files import Files
 from presencebridge.graph.client import Tokens
 from presencebridge.graph.client_states import ClientStates
-from presencebridge.pbx.v20_feed import Dial
+from presencebridge.pbx.v20_feed import Dial, Socket
 from presencebridge.runtime.ports import Clock, Store
+from presencebridge.unreachable import unreachable
 
 
 class SharedOutside(Outside):
@@ -41,8 +44,20 @@ class SharedOutside(Outside):
     def client_states(self, mark: str) -> ClientStates:
         return SignedStates(self._seal, mark)
 
-    def watcher_tokens(self, config: Config, name: str) -> Tokens:
-        return watcher_tokens(config, name, self._files)
+    def watcher_tokens(self, config: Config, name: str, files: Files | None = None) -> Tokens:
+        return self._base.watcher_tokens(config, name, files or self._files)
+
+    def dial(self, pbx: Pbx) -> Dial:
+        dial = self._base.dial(pbx)
+
+        async def guarded(token: str) -> Socket:
+            try:
+                async with self._guard.request():
+                    return await dial(token)
+            except httpx2.RequestError as error:
+                raise unreachable("3CX", error, "[pbx] url", "[pbx] ca_file") from error
+
+        return guarded
 
     # The rest is the node's
 
@@ -51,9 +66,6 @@ class SharedOutside(Outside):
 
     async def certificate_end(self, url: str, ca_file: Path | None) -> float | None:
         return await self._base.certificate_end(url, ca_file)
-
-    def dial(self, pbx: Pbx) -> Dial:
-        return self._base.dial(pbx)
 
     def app_tokens(self, config: Config) -> Tokens:
         return self._base.app_tokens(config)

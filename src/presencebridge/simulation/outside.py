@@ -12,6 +12,7 @@ import httpx2
 from presencebridge.adapters import Listening, Outside
 from presencebridge.config import Config, Pbx
 from presencebridge.errors import Refused, TryAgain
+from presencebridge.files import Files
 from presencebridge.pbx import v20
 from presencebridge.pbx.v20_feed import Dial, Socket, SocketEnded
 from presencebridge.runtime.ports import Clock, Store
@@ -66,7 +67,12 @@ class InProcess(Outside):
     def app_tokens(self, config: Config) -> "EntraTokens":  # noqa: ARG002
         return EntraTokens(self._life, "")
 
-    def watcher_tokens(self, config: Config, name: str) -> "EntraTokens":  # noqa: ARG002
+    def watcher_tokens(
+        self,
+        config: Config,  # noqa: ARG002
+        name: str,
+        files: Files | None = None,  # noqa: ARG002
+    ) -> "EntraTokens":
         return EntraTokens(self._life, name)
 
     @contextlib.asynccontextmanager
