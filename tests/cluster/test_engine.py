@@ -144,11 +144,12 @@ async def test_messages_come_in_order_from_where_one_was_and_once(engine: Engine
 
 async def test_a_nudge_wakes_who_listens(connected: MakeEngine) -> None:
     async with connected() as one, connected() as other:
-        heard = asyncio.Event()
-        async with other.listening("news", heard.set), asyncio.timeout(10):
-            while not heard.is_set():
-                await one.nudge("news")
+        heard: list[int] = []
+        async with other.listening("news", heard.append), asyncio.timeout(10):
+            while not heard:
+                await one.nudge("news", 17)
                 await asyncio.sleep(0.02)
+        assert set(heard) == {17}
 
 
 async def test_only_servers_that_are_named_are_spoken_to(servers: NatsServers) -> None:

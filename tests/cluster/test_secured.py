@@ -70,7 +70,7 @@ async def _everything_works(engine: Engine) -> None:
     await engine.write(Fence("site.x.owner", revision), {"site.x.person.1": b"a", "site.x.person.2": b"b"})
     assert len(await engine.under("site.x.", revision)) == 3
     heard = asyncio.Event()
-    async with engine.listening("notices.x", heard.set):
+    async with engine.listening("notices.x", lambda _number: heard.set()):
         await engine.publish("x", b"notification", "1")
         await engine.nudge("notices.x")
         await heard.wait()

@@ -17,7 +17,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from presencebridge.web.door import mark_of
 
 PROGRAM = str(Path(sys.executable).with_name("presencebridge"))
 NODES = 3
+NOTHING: Mapping[str, Any] = {}
 MEETINGS = ("Busy/InAMeeting", "DoNotDisturb/Presenting", "Busy/Busy")
 
 
@@ -473,10 +474,10 @@ class Trial:
         assert await process.wait() == 0
         return said
 
-    def notification(self, site: str, number: str) -> bytes:
+    def notification(self, site: str, number: str, more: Mapping[str, Any] = NOTHING) -> bytes:
         """As Graph might send it, of a subscription that is gone: any node takes it in."""
         seal = Seal(self.nodes[0].folder / "cluster-key")
-        item = {"subscriptionId": number, "clientState": SignedStates(seal, mark_of(site)).new()}
+        item = {"subscriptionId": number, "clientState": SignedStates(seal, mark_of(site)).new(), **more}
         return json.dumps({"value": [item]}).encode()
 
     # What is looked at

@@ -69,10 +69,10 @@ class Engine(Protocol):
     async def messages(self, subject: str, after: int, most: int) -> Sequence[Message]:
         """The next ones in order; none if there are none yet."""
 
-    async def nudge(self, subject: str) -> None:
-        """Tell whoever listens that there is something to look at. It may get lost."""
+    async def nudge(self, subject: str, number: int = 0) -> None:
+        """Tell whoever listens that there is something to look at, and its number. It may get lost."""
 
     def listening(
-        self, subject: str, on_nudge: Callable[[], None]
+        self, subject: str, on_nudge: Callable[[int], None]
     ) -> contextlib.AbstractAsyncContextManager[None]:
         """Hear nudges as long as the block runs."""

@@ -8,7 +8,7 @@ ADR-31), and plain messages tell that there is something to read. Fences are the
 
 import asyncio
 import contextlib
-import json
+import itertools
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -24,6 +24,7 @@ from nats.js import JetStreamContext, api
 from nats.js.errors import APIError, BadRequestError, NotFoundError
 
 from presencebridge.cluster.engine import EngineError, Entry, Fence, Message, Stale
+from presencebridge.cluster.records import place_in
 from presencebridge.ending import ended
 
 _log = structlog.get_logger()
@@ -134,6 +135,10 @@ class NatsEngine:
         self._access = access
         self._state = f"{access.prefix}-state"
         self._notices = f"{access.prefix}-notices"
+        self._inbox = client.new_inbox()
+        self._asked: dict[str, asyncio.Queue[Msg]] = {}
+        """By the address for the answers, those that have come."""
+        self._questions = itertools.count()
 
     @property
     def connected_to(self) -> str:
@@ -143,6 +148,10 @@ class NatsEngine:
 
     async def set_up(self) -> None:
         """Make the two streams, unless they are there. What an operator has set on them stays."""
+        try:
+            await self.client.subscribe(f"{self._inbox}.*", cb=self._answered)
+        except _FAILS as error:
+            raise EngineError(_in_words(error)) from error
         prefix, replicas = self._access.prefix, self._access.replicas
         await self._stream(
             api.StreamConfig(
@@ -275,14 +284,14 @@ class NatsEngine:
         page, _ = await self._page(self._notices, {"seq": after + 1, "next_by_subj": full, "batch": most})
         return [Message(found.sequence, found.data) for found in page]
 
-    async def nudge(self, subject: str) -> None:
+    async def nudge(self, subject: str, number: int = 0) -> None:
         with contextlib.suppress(*_FAILS):
-            await self.client.publish(f"{self._access.prefix}.nudge.{subject}")
+            await self.client.publish(f"{self._access.prefix}.nudge.{subject}", b"%d" % number)
 
     @contextlib.asynccontextmanager
-    async def listening(self, subject: str, on_nudge: Callable[[], None]) -> AsyncIterator[None]:
-        async def heard(_message: Msg) -> None:
-            on_nudge()
+    async def listening(self, subject: str, on_nudge: Callable[[int], None]) -> AsyncIterator[None]:
+        async def heard(message: Msg) -> None:
+            on_nudge(place_in(message.data))
 
         try:
             subscription = await self.client.subscribe(f"{self._access.prefix}.nudge.{subject}", cb=heard)
@@ -298,26 +307,32 @@ class NatsEngine:
 
     async def _page(self, stream: str, question: dict[str, Any]) -> tuple[list["_Found"], bool]:
         """One page of messages, and whether there are more. Raises `EngineError`."""
-        inbox = self.client.new_inbox()
+        inbox = f"{self._inbox}.{next(self._questions)}"
+        answers = self._asked[inbox] = asyncio.Queue()
         found: list[_Found] = []
         try:
-            subscription = await self.client.subscribe(inbox)
-            try:
-                await self.client.publish(
-                    f"$JS.API.DIRECT.GET.{stream}", json.dumps(question).encode(), reply=inbox
-                )
-                while True:
-                    message = await subscription.next_msg(_WITHIN_S)
-                    headers = message.headers or {}
-                    if "Nats-Sequence" not in headers:
-                        return found, _more(headers)
-                    found.append(_Found(headers, message.data))
-                    if "batch" not in question:
-                        return found, False
-            finally:
-                await subscription.unsubscribe()
+            await self.client.publish(
+                f"$JS.API.DIRECT.GET.{stream}", msgspec.json.encode(question), reply=inbox
+            )
+            while True:
+                async with asyncio.timeout(_WITHIN_S):
+                    message = await answers.get()
+                headers = message.headers or {}
+                if "Nats-Sequence" not in headers:
+                    return found, _more(headers)
+                found.append(_Found(headers, message.data))
+                if "batch" not in question:
+                    return found, False
         except (*_FAILS, ValueError, KeyError) as error:
             raise EngineError(f"NATS does not answer: {_in_words(error)}") from error
+        finally:
+            del self._asked[inbox]
+
+    async def _answered(self, message: Msg) -> None:
+        """One subscription for all: each of its own would be told to all servers, twice for each question."""
+        answers = self._asked.get(message.subject)
+        if answers is not None:
+            answers.put_nowait(message)
 
 
 class _Problem(msgspec.Struct, frozen=True):

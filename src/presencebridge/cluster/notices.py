@@ -27,8 +27,9 @@ https://learn.microsoft.com/graph/change-notifications-delivery-webhooks"""
 _PAGE: Final = 100
 _LOOK_EVERY_S: Final = 5.0
 """A nudge may get lost."""
-_LAGS_S: Final = (0.01, 0.03, 0.1)
-"""After a nudge: a replica that has not heard of it yet soon will."""
+_LAGS_S: Final = (0.005, 0.01, 0.03, 0.1, 0.3)
+"""A replica that does not have yet what a nudge told of soon will."""
+_REST_S: Final = 0.03
 _KEEP_PLACE_EVERY_S: Final = 3.0
 _TELL_AGAIN_S: Final = 3600.0
 _REFUSED: Final = (
@@ -36,6 +37,8 @@ _REFUSED: Final = (
     "every node has the same cluster_key_file"
 )
 _FULL_S: Final = 0.05
+_NUDGE_EVERY_S: Final = 0.03
+"""As long as more of the site's are under way."""
 
 
 class Intake:
@@ -43,6 +46,7 @@ class Intake:
 
     def __init__(self, engine: Engine, seal: Seal) -> None:
         self._engine, self._seal = engine, seal
+        self._nudges: dict[str, _Nudges] = {}
         self._told_at = float("-inf")
 
     async def take(self, site: str, body: bytes) -> bool:
@@ -52,15 +56,24 @@ class Intake:
         if not parts:
             self._tell(site)
             return True
+        nudges = self._nudges.setdefault(site, _Nudges())
+        nudges.under_way += 1
         try:
             async with asyncio.timeout(_WITHIN_S):
-                for part in parts:
-                    same = hashlib.sha256(site.encode() + part).hexdigest()
-                    await self._engine.publish(subject, part, same)
+                # Side by side, and in order all the same: they leave by one connection, as they are begun.
+                kept = await asyncio.gather(*(self._keep(site, subject, part) for part in parts))
         except (EngineError, TimeoutError):
             return False
-        await self._engine.nudge(f"notices.{subject}")
-        return True
+        else:
+            nudges.newest = max(nudges.newest, *kept)
+            return True
+        finally:
+            nudges.under_way -= 1
+            if nudges.are_due(asyncio.get_running_loop().time()):
+                await self._engine.nudge(f"notices.{subject}", nudges.newest)
+
+    async def _keep(self, site: str, subject: str, part: bytes) -> int:
+        return await self._engine.publish(subject, part, hashlib.sha256(site.encode() + part).hexdigest())
 
     def _tell(self, site: str) -> None:
         """Now and then: strangers may send as many as they like."""
@@ -68,6 +81,21 @@ class Intake:
         if now - self._told_at > _TELL_AGAIN_S:
             self._told_at = now
             _log.warning("notification refused", site=site, reason=_REFUSED)
+
+
+class _Nudges:
+    """One for many, where notifications of a site come thick: the last one under way tells of all."""
+
+    def __init__(self) -> None:
+        self.under_way = 0
+        self.newest = 0
+        self._told, self._told_at = 0, float("-inf")
+
+    def are_due(self, now: float) -> bool:
+        if self.newest == self._told or (self.under_way and now - self._told_at < _NUDGE_EVERY_S):
+            return False
+        self._told, self._told_at = self.newest, now
+        return True
 
 
 class Delivery:
@@ -89,31 +117,42 @@ class Delivery:
         self._kept = self._at
         self._settled = self._at
         """Where it was when the place was last kept: what came later may not have been worked through."""
+        self._told_of = 0
+        """The newest one of which a nudge told."""
         self._wake = asyncio.Event()
 
     async def read(self) -> None:
         """Hand on what comes, until cancelled."""
         while True:
             with contextlib.suppress(EngineError):
-                async with self._engine.listening(f"notices.{self._subject}", self._wake.set):
+                async with self._engine.listening(f"notices.{self._subject}", self._nudged):
                     await self._read_on()
             await asyncio.sleep(_LOOK_EVERY_S)
 
+    def _nudged(self, number: int) -> None:
+        self._told_of = max(self._told_of, number)
+        self._wake.set()
+
     async def _read_on(self) -> None:
+        lags = iter(_LAGS_S)
         while True:
             self._wake.clear()
-            if await self._read_page():
+            found = await self._read_page()
+            if found == _PAGE:
+                continue
+            if found:
+                lags = iter(_LAGS_S)
+                await asyncio.sleep(_REST_S)  # what comes thick is read many at a time
+            if self._at < self._told_of and (lag_s := next(lags, None)) is not None:
+                await asyncio.sleep(0.0 if found else lag_s)
                 continue
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_EVERY_S):
                     await self._wake.wait()
-            for lag_s in _LAGS_S if self._wake.is_set() else ():
-                if await self._read_page():
-                    break
-                await asyncio.sleep(lag_s)
+            lags = iter(_LAGS_S)
 
-    async def _read_page(self) -> bool:
-        """Hand on what has come; False if there was nothing."""
+    async def _read_page(self) -> int:
+        """Hand on what has come; tell how many."""
         found: Sequence[Message] = ()
         with contextlib.suppress(EngineError):
             found = await self._engine.messages(self._subject, self._at, _PAGE)
@@ -121,7 +160,7 @@ class Delivery:
             while not self._offer(message.body):
                 await asyncio.sleep(_FULL_S)
             self._at = message.sequence
-        return bool(found)
+        return len(found)
 
     async def keep_place(self) -> None:
         """Beside `read`, until cancelled."""

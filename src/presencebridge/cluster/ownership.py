@@ -139,7 +139,7 @@ class Ownership:
                 tenure.end()
                 tenure.cut()
 
-    def _nudged(self) -> None:
+    def _nudged(self, _number: int) -> None:
         self._session.look_soon()
         self._wake.set()
 

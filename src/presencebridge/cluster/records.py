@@ -130,5 +130,5 @@ def owner_in(value: bytes) -> OwnerRecord | None:
 
 
 def place_in(value: bytes) -> int:
-    """How far notifications have been handed on; 0 for what no owner has written: all that are kept."""
+    """The number of a notification: how far they have been handed on. 0 for what no node has written."""
     return int(value) if value.isdigit() and len(value) <= _LONGEST_PLACE else 0

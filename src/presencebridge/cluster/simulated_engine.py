@@ -33,7 +33,7 @@ class World:
         self._history: list[tuple[float, int, dict[str, Entry]]] = []
         self._messages: dict[str, list[Message]] = {}
         self._ids: set[str] = set()
-        self._listeners: dict[str, list[tuple[SimulatedEngine, Callable[[], None]]]] = {}
+        self._listeners: dict[str, list[tuple[SimulatedEngine, Callable[[int], None]]]] = {}
         self.is_down = False
         """No leader: nobody is answered."""
         self.answers_lost = 0.0
@@ -87,16 +87,16 @@ class World:
     def messages(self, subject: str, after: int, most: int) -> list[Message]:
         return [one for one in self._messages.get(subject, []) if one.sequence > after][:most]
 
-    def nudge(self, subject: str) -> None:
+    def nudge(self, subject: str, number: int) -> None:
         for engine, on_nudge in self._listeners.get(subject, []):
             for _ in range(2 if self.dice.random() < 0.1 else 1):
                 if not engine.is_cut_off and self.dice.random() >= self.nudges_lost:
                     delay = self.dice.uniform(*_QUICK_S) + self.dice.random() * self.slow_s
-                    asyncio.get_running_loop().call_later(delay, on_nudge)
+                    asyncio.get_running_loop().call_later(delay, on_nudge, number)
 
     @contextlib.asynccontextmanager
     async def listening(
-        self, subject: str, engine: "SimulatedEngine", on_nudge: Callable[[], None]
+        self, subject: str, engine: "SimulatedEngine", on_nudge: Callable[[int], None]
     ) -> AsyncIterator[None]:
         listeners = self._listeners.setdefault(subject, [])
         listeners.append((engine, on_nudge))
@@ -160,12 +160,12 @@ class SimulatedEngine:
         await self._back()
         return found
 
-    async def nudge(self, subject: str) -> None:
+    async def nudge(self, subject: str, number: int = 0) -> None:
         if not self.is_cut_off and self.alive:
-            self._world.nudge(subject)
+            self._world.nudge(subject, number)
 
     def listening(
-        self, subject: str, on_nudge: Callable[[], None]
+        self, subject: str, on_nudge: Callable[[int], None]
     ) -> contextlib.AbstractAsyncContextManager[None]:
         return self._world.listening(subject, self, on_nudge)
 
