@@ -7,7 +7,7 @@ import contextlib
 import errno
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,10 @@ class FullStore:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
 
-    async def save(self, key: str, state: State) -> None:
+    async def save(self, states: Mapping[str, State]) -> None:
         if self._is_victim and planted["full"]:
             raise OSError(errno.ENOSPC, "No space left on device")
-        await self._store.save(key, state)
+        await self._store.save(states)
 
 
 real_store, real_start, real_seen = Outside.store, Site.run, Hub.seen

@@ -142,9 +142,9 @@ def put_in_gauges() -> None:
     Hub._done = counted
     save = Hub._save
 
-    async def saved(hub: Hub, key: str, state: Any) -> None:
-        await save(hub, key, state)
-        GAUGES.saved += 1
+    async def saved(hub: Hub, decided: Mapping[str, Any]) -> None:
+        await save(hub, decided)
+        GAUGES.saved += len(decided)
 
     Hub._save = saved
     enter, leave = Exchange.__aenter__, Exchange.__aexit__

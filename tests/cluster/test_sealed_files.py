@@ -100,10 +100,10 @@ async def test_state_is_there_for_the_next_owner() -> None:
     office = Office()
     writer = await office.taken()
     store = SharedStore("s", writer, {})
-    await store.save("101", State(paused=True))
-    await store.save("anna@example.org", State())
+    await store.save({"101": State(paused=True)})
+    await store.save({"anna@example.org": State()})
     await store.forget(["101"])
-    await store.save("102", State(paused=True))
+    await store.save({"102": State(paused=True)})
     found = await office.engine.under(site_prefix("s"))
     assert SharedStore("s", writer, found).load() == {
         "anna@example.org": State(), "102": State(paused=True)
@@ -115,11 +115,11 @@ async def test_who_is_cancelled_takes_none_of_the_others_along() -> None:
     store = SharedStore("s", await office.taken(), {})
     async with asyncio.timeout(20):
         for _ in range(20):
-            saves = [asyncio.ensure_future(store.save(f"{number}", State())) for number in range(20)]
+            saves = [asyncio.ensure_future(store.save({f"{number}": State()})) for number in range(20)]
             await asyncio.sleep(0.001)
             for save in saves[::3]:
                 save.cancel()
             ends = await asyncio.gather(*saves, return_exceptions=True)
             assert all(end is None for end, number in zip(ends, range(20), strict=True) if number % 3)
-        await store.save("last", State())
+        await store.save({"last": State()})
     assert set(store.load()) >= {"1", "2", "4", "last"}

@@ -1,7 +1,7 @@
 """A site without Microsoft and 3CX: small fakes of both sides and of the store, in virtual time."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from msgspec.structs import replace
@@ -135,13 +135,13 @@ class NotingStore(MemoryStore):
         self.full = False
         self.takes = 0.0
 
-    async def save(self, key: str, state: State) -> None:
+    async def save(self, states: Mapping[str, State]) -> None:
         await asyncio.sleep(self.takes)
         if self.full:
-            self.log.append(f"unsaved {key}")
+            self.log += [f"unsaved {key}" for key in states]
             raise OSError("database or disk is full")
-        await super().save(key, state)
-        self.log.append(f"saved {key}")
+        await super().save(states)
+        self.log += [f"saved {key}" for key in states]
 
 
 class Site:

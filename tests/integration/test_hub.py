@@ -1,9 +1,11 @@
 """One mailbox a person: in order, side by side, saved before sent."""
 
 import asyncio
+import itertools
+from collections.abc import Mapping
 
 import pytest
-from site_kit import BUSY, FREE, Site, passed
+from site_kit import BUSY, FREE, NotingStore, Site, passed
 
 from presencebridge.core.events import (
     LegsSeen,
@@ -18,7 +20,7 @@ from presencebridge.core.events import (
     StatusSeen,
     StatusWriteFailed,
 )
-from presencebridge.core.model import LegState, Presence
+from presencebridge.core.model import LegState, Presence, State
 from presencebridge.errors import Refused, TryAgain
 
 pytestmark = pytest.mark.looptime
@@ -108,6 +110,73 @@ async def test_different_people_are_served_side_by_side():
         assert {line for line in site.log if line.startswith("done set")} == {
             f"done set id-{key} Busy/InACall" for key in ("101", "102", "103")
         }
+
+
+async def test_what_is_decided_at_the_same_time_is_saved_together():
+    saves: list[list[str]] = []
+
+    class Store(NotingStore):
+        async def save(self, states: Mapping[str, State]) -> None:
+            saves.append(list(states))
+            await super().save(states)
+
+    async with Site("101", "102", "103", store=Store([])) as site:
+        for key in ("101", "102"):
+            site.hub.post(key, TALKING)
+        await asyncio.sleep(0)
+        site.hub.post("103", TALKING)
+        await asyncio.sleep(0.1)
+        assert saves[0] == ["101", "102"]
+        assert "103" in saves[1]
+
+
+async def test_a_crowd_lets_others_at_the_loop_in_between():
+    keys = [str(number) for number in range(100, 400)]
+    async with Site(*keys) as site:
+        decided, looks = 0, []
+
+        def count(_key: str, _state: State, _now: float) -> None:
+            nonlocal decided
+            decided += 1
+
+        site.hub.on_changed = count
+        for key in keys:
+            site.hub.post(key, StatusSeen("Away", site.clock.now()))
+        while decided < len(keys):
+            looks.append(decided)
+            await asyncio.sleep(0)
+        assert max(after - before for before, after in itertools.pairwise([*looks, decided])) <= 60
+
+
+async def test_who_goes_while_the_disk_is_full_is_not_saved_any_more_and_gets_no_write():
+    async with Site("101", "102") as site:
+        site.store.full = True
+        for key in ("101", "102"):
+            site.hub.post(key, TALKING)
+        await asyncio.sleep(0.5)
+        leaving = asyncio.create_task(site.hub.leave(site.people["101"], 0.1))
+        await asyncio.sleep(0.5)
+        site.store.full = False
+        await leaving
+        await asyncio.sleep(3)
+        assert "saved 101" not in site.log
+        assert not any("id-101" in line for line in site.log)
+        assert "done set id-102 Busy/InACall" in site.log
+        assert list(site.store.load()) == ["102"]
+
+
+async def test_a_fault_of_ours_ends_the_hub_and_is_not_passed_over():
+    """Whoever runs it starts it again; in silence the person would be stuck."""
+
+    def faulty(_key: str, _state: State, _now: float) -> None:
+        raise ZeroDivisionError
+
+    site = Site("101")
+    site.hub.on_changed = faulty
+    with pytest.RaisesGroup(pytest.RaisesGroup(ZeroDivisionError)):
+        async with site:
+            site.hub.post("101", TALKING)
+            await asyncio.sleep(1)
 
 
 async def test_a_slow_write_holds_up_neither_its_person_nor_anybody_else():

@@ -31,7 +31,7 @@ async def test_so_does_a_database_that_root_has_used(tmp_path: Path) -> None:
     folder.mkdir()
     os.chown(folder, NOBODY, NOBODY)
     with SqliteStore(folder) as store:
-        await store.save("101", State())
+        await store.save({"101": State()})
         found = list(folder.iterdir())
         assert len(found) > 1  # with the log of what is to be written
         assert {(file.stat().st_uid, file.stat().st_gid) for file in found} == {(NOBODY, NOBODY)}

@@ -61,14 +61,14 @@ async def test_a_new_store_is_empty(store):
 
 
 async def test_a_state_comes_back_as_it_was(store):
-    await store.save("101", FULL)
-    await store.save("102", State())
+    await store.save({"101": FULL})
+    await store.save({"102": State()})
     assert store.load() == {"101": FULL, "102": State()}
 
 
 async def test_the_last_state_of_a_person_counts(store):
     for until in range(50):
-        await store.save("101", replace(FULL, paused_until=float(until)))
+        await store.save({"101": replace(FULL, paused_until=float(until))})
     assert store.load()["101"].paused_until == 49.0
 
 
@@ -76,31 +76,31 @@ async def test_states_saved_at_the_same_time_keep_their_order(store):
     async with asyncio.TaskGroup() as tasks:
         for until in range(500):
             for key in ("101", "102"):
-                tasks.create_task(store.save(key, replace(FULL, paused_until=float(until))))
+                tasks.create_task(store.save({key: replace(FULL, paused_until=float(until))}))
     assert [state.paused_until for state in store.load().values()] == [499.0, 499.0]
 
 
 async def test_who_is_forgotten_is_gone_and_nobody_else(store):
     for key in ("101", "102", "103"):
-        await store.save(key, FULL)
+        await store.save({key: FULL})
     await store.forget(["101", "103", "unknown"])
     assert list(store.load()) == ["102"]
     await store.forget([])
-    await store.save("101", State())
+    await store.save({"101": State()})
     assert set(store.load()) == {"101", "102"}
 
 
 async def test_what_was_loaded_is_not_changed_by_what_is_saved(store):
-    await store.save("101", FULL)
+    await store.save({"101": FULL})
     before = store.load()
-    await store.save("101", State())
-    await store.save("102", State())
+    await store.save({"101": State()})
+    await store.save({"102": State()})
     assert before == {"101": FULL}
 
 
 async def test_a_key_may_be_any_text(store):
     for key in ("", "Ä'\"; DROP TABLE person", "0101", "101"):
-        await store.save(key, FULL)
+        await store.save({key: FULL})
     assert len(store.load()) == 4
 
 
@@ -113,10 +113,10 @@ def file_of(folder: Path) -> Path:
 
 async def test_a_restart_finds_everything(tmp_path):
     with SqliteStore(tmp_path) as store:
-        await store.save("101", FULL)
+        await store.save({"101": FULL})
     with SqliteStore(tmp_path) as store:
         assert store.load() == {"101": FULL}
-        await store.save("101", State())
+        await store.save({"101": State()})
     with SqliteStore(tmp_path) as store:
         assert store.load() == {"101": State()}
 
@@ -135,7 +135,7 @@ async def test_nobody_else_can_read_it(tmp_path):
     old = os.umask(0)
     try:
         with SqliteStore(folder) as store:
-            await store.save("101", FULL)
+            await store.save({"101": FULL})
             files = list(folder.iterdir())
             assert {file.name for file in files} >= {"presencebridge.sqlite", "presencebridge.sqlite-wal"}
             assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
@@ -153,7 +153,7 @@ from presencebridge.store.sqlite import SqliteStore
 async def main():
     with SqliteStore(Path(sys.argv[1])) as store:
         for number in range(20):
-            await store.save(str(number), State(paused=True))
+            await store.save({str(number): State(paused=True)})
             print(number, flush=True)
         os.kill(os.getpid(), 9)
 
@@ -197,13 +197,13 @@ async def test_a_kill_while_the_file_is_made_does_no_harm(tmp_path, dying, state
         SqliteStore(tmp_path)
     dying.dies_before = ""
     with SqliteStore(tmp_path) as store:
-        await store.save("101", FULL)
+        await store.save({"101": FULL})
         assert store.load() == {"101": FULL}
 
 
 async def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
     with SqliteStore(tmp_path) as store:
-        await store.save("101", FULL)
+        await store.save({"101": FULL})
     with contextlib.closing(sqlite3.connect(file_of(tmp_path))) as connection:
         connection.execute("PRAGMA user_version = 99")
     before = file_of(tmp_path).read_bytes()
@@ -219,7 +219,7 @@ async def test_a_file_of_a_newer_version_is_left_alone(tmp_path):
 async def test_an_older_file_is_brought_up_to_date_and_keeps_everybody(tmp_path, monkeypatch):
     """Step by step; one that fails leaves what the steps before it made."""
     with SqliteStore(tmp_path) as store:
-        await store.save("101", FULL)
+        await store.save({"101": FULL})
     now = len(sqlite._SCHEMA)
     steps = (
         *sqlite._SCHEMA,
@@ -257,8 +257,8 @@ def test_a_folder_that_can_not_be_is_said_so(tmp_path):
 )
 async def test_a_state_that_can_not_be_read_is_left_out(tmp_path, blob):
     with SqliteStore(tmp_path) as store:
-        await store.save("101", FULL)
-        await store.save("102", FULL)
+        await store.save({"101": FULL})
+        await store.save({"102": FULL})
     with contextlib.closing(sqlite3.connect(file_of(tmp_path))) as connection, connection:
         connection.execute("UPDATE person SET state = ? WHERE key = '101'", (blob,))
     with SqliteStore(tmp_path) as store:
@@ -267,7 +267,7 @@ async def test_a_state_that_can_not_be_read_is_left_out(tmp_path, blob):
 
 async def test_a_state_of_an_older_version_is_read(tmp_path):
     with SqliteStore(tmp_path) as store:
-        await store.save("101", State(paused=True))
+        await store.save({"101": State(paused=True)})
     with contextlib.closing(sqlite3.connect(file_of(tmp_path))) as connection, connection:
         old = msgspec.json.encode({"paused": True, "word_of_old": 1})
         connection.execute("UPDATE person SET state = ?", (old,))
@@ -281,15 +281,15 @@ async def test_a_state_of_an_older_version_is_read(tmp_path):
 @pytest.mark.parametrize("statement", ["BEGIN", "INSERT", "COMMIT"])
 async def test_a_full_disk_is_told_and_writing_goes_on_once_there_is_room(tmp_path, dying, statement):
     with SqliteStore(tmp_path) as store:
-        await store.save("101", FULL)
+        await store.save({"101": FULL})
         dying.dies_before = statement
         outcomes = await asyncio.gather(
-            *(store.save(str(number), State()) for number in range(101, 110)), return_exceptions=True
+            *(store.save({str(number): State()}) for number in range(101, 110)), return_exceptions=True
         )
         assert all(isinstance(outcome, StoreError) for outcome in outcomes)
         assert store.load() == {"101": FULL}
         dying.dies_before = ""
-        await store.save("102", FULL)
+        await store.save({"102": FULL})
         assert store.load() == {"101": FULL, "102": FULL}
 
 
@@ -304,7 +304,7 @@ async def test_what_waits_together_is_written_together(tmp_path, dying, monkeypa
     monkeypatch.setattr(Dying, "execute", noted)
     with SqliteStore(tmp_path) as store:
         begun.clear()
-        await asyncio.gather(*(store.save(str(number), State()) for number in range(400)))
+        await asyncio.gather(*(store.save({str(number): State()}) for number in range(400)))
         assert begun.count("INSERT") == 400
         assert begun.count("COMMIT") < 200
         assert len(store.load()) == 400
@@ -314,8 +314,8 @@ async def test_a_save_that_nobody_waits_for_any_more_is_carried_out_all_the_same
     with SqliteStore(tmp_path) as store:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0):
-                await store.save("101", FULL)
-        await store.save("102", FULL)
+                await store.save({"101": FULL})
+        await store.save({"102": FULL})
         assert set(store.load()) == {"101", "102"}
 
 
@@ -323,7 +323,7 @@ async def test_a_save_that_nobody_waits_for_any_more_is_carried_out_all_the_same
 async def test_what_waits_at_the_end_is_still_written(tmp_path, number):
     async with asyncio.TaskGroup() as tasks:
         with SqliteStore(tmp_path) as store:
-            saves = [tasks.create_task(store.save(str(key), State())) for key in range(number)]
+            saves = [tasks.create_task(store.save({str(key): State()})) for key in range(number)]
             await asyncio.sleep(0)  # all of them are in the queue, and the end follows at once
     assert all(task.exception() is None for task in saves)
     with SqliteStore(tmp_path) as store:

@@ -29,11 +29,11 @@ class SharedStore:
                 states[original(key.removeprefix(self._prefix))] = decode(value)
         return states
 
-    async def save(self, key: str, state: State) -> None:
-        """Return when the engine has it. Raises `OSError`."""
-        value = self._encode(state)
-        await self._writer.write({self._prefix + plain(key): value})
-        self._kept[self._prefix + plain(key)] = value
+    async def save(self, states: Mapping[str, State]) -> None:
+        """Return when the engine has all of them. Raises `OSError`."""
+        values = {self._prefix + plain(key): self._encode(state) for key, state in states.items()}
+        await self._writer.write(values)
+        self._kept |= values
 
     async def forget(self, keys: Iterable[str]) -> None:
         """Delete the state of people who are not served any more."""

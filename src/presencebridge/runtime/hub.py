@@ -1,15 +1,17 @@
 """One mailbox for each person: event -> step -> saved -> commands.
 
 A person's events are worked through one after another; different people side by side. A mailbox comes with
-the first event and goes when it is empty; a task of its own is only worth it where something is to be saved.
+the first event and goes when it is empty. What was decided for people whose turn it is at the same time is
+saved together, and after some people whatever else waits for the loop gets its turn.
+
 The core never has more than one write under way for each side of a person, so a slow write holds up nobody,
 and what is wanted meanwhile is decided when it is done: writes are coalesced to the newest wish.
 """
 
 import asyncio
+import collections
 import contextlib
 import functools
-import time
 from collections.abc import Callable, Coroutine
 from typing import Final, NamedTuple
 
@@ -55,6 +57,8 @@ _MOST_WAITING: Final = 200
 """Events of one person. Beyond that a newer sighting takes the place of the oldest of its kind: what it said
 is not so any more. What became of a write is never dropped, and there is at most one for each side."""
 _SAVE_AGAIN_S: Final = 1.0
+_AT_A_TIME: Final = 50
+"""People whose turn it is before whatever else waits for the loop: a millisecond or two."""
 
 _QUIET: Final = frozenset({Because.ECHO, Because.OVERTAKEN})
 """Not worth a line in the log; `why` tells them."""
@@ -72,10 +76,15 @@ class _Decided(NamedTuple):
     seen_at: float
     now: float
     decided_at: float
-    begun: float
-    """By `perf_counter`, to tell how long it took."""
     new: State
     commands: tuple[AnyCommand, ...]
+
+
+class _Batch(NamedTuple):
+    """What is saved together, by person."""
+
+    since: float
+    decided: dict[str, tuple[_Decided, Mailbox]]
 
 
 class Hub:
@@ -104,11 +113,14 @@ class Hub:
         self._commands = functools.cache(metrics.commands.labels)
         self._states: dict[str, State] = {}
         self._hops = Hops(metrics)
-        self._saving: dict[str, float] = {}
-        """Who waits for the disk, and since when it has said nothing."""
         self._mailboxes: dict[str, Mailbox] = {}
-        self._workers: dict[str, asyncio.Task[None]] = {}
-        """Those who wait for the disk."""
+        self._turns: collections.deque[tuple[Member, Mailbox, _Decided | None]] = collections.deque()
+        """Whose turn it is, and with it what was decided for them and is saved by now."""
+        self._has_turns = asyncio.Event()
+        self._unsaved: dict[str, tuple[_Decided, Mailbox]] = {}
+        """What has to be saved first, since the last batch."""
+        self._batches: list[_Batch] = []
+        """Those that wait for the disk."""
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._leaving: dict[str, asyncio.Event] = {}
         """Set when nothing is held any more for somebody who is to go."""
@@ -184,7 +196,7 @@ class Hub:
                 if self._tasks is not None and state.pbx_up and not silent:
                     self.post(key, TimerFired())
                     await done.wait()
-        await self._stop_worker(key)
+        self._stop(key)
         left = self._states[key].teams_claim
         with contextlib.suppress(TimeoutError, LinkError):
             async with asyncio.timeout(within_s):
@@ -192,12 +204,11 @@ class Hub:
                     await self._teams.clear_presence(member.user)
         await self._drop(member)
 
-    async def _stop_worker(self, key: str) -> None:
+    def _stop(self, key: str) -> None:
+        """Nothing more is decided or done for this person, and nothing more of them is handed to the disk."""
         self._mailboxes.pop(key, None)
-        worker = self._workers.pop(key, None)
-        if worker is not None:
-            worker.cancel()
-            await asyncio.wait([worker])
+        for waiting in (self._unsaved, *(batch.decided for batch in self._batches)):
+            waiting.pop(key, None)
 
     async def _drop(self, member: Member) -> None:
         key = member.key
@@ -219,7 +230,12 @@ class Hub:
             try:
                 for key in self._states:
                     self.post(key, Started())
-                await asyncio.get_running_loop().create_future()
+                while True:
+                    await self._has_turns.wait()
+                    self._has_turns.clear()
+                    while self._turns:
+                        self._work_some()
+                        await asyncio.sleep(0)
             finally:
                 # Before the group ends what is under way: while it does, it takes nothing new.
                 self._tasks = None
@@ -242,7 +258,7 @@ class Hub:
     @property
     def saving_since(self) -> float | None:
         """Since when the disk has said nothing to somebody who waits for it; None if nobody does."""
-        return min(self._saving.values(), default=None)
+        return min((batch.since for batch in self._batches), default=None)
 
     def seen(self, member: Member, event: AnyEvent) -> None:
         """Post what is about this very person, unless they have gone, whoever has the extension now."""
@@ -262,38 +278,44 @@ class Hub:
         mailbox = self._mailboxes.get(key)
         if mailbox is None:
             mailbox = self._mailboxes[key] = []
-            asyncio.get_running_loop().call_soon(self._work, self._people[key], mailbox)
+            self._takes_turn(self._people[key], mailbox)
         elif len(mailbox) >= _MOST_WAITING:
             oldest = next((waiting for waiting in mailbox if type(waiting[0]) is type(event)), None)
             if oldest is not None:
                 mailbox.remove(oldest)
         mailbox.append((event, self._clock.now()))
 
+    def _takes_turn(self, member: Member, mailbox: Mailbox, saved: _Decided | None = None) -> None:
+        self._turns.append((member, mailbox, saved))
+        self._has_turns.set()
+
+    def _work_some(self) -> None:
+        """Let some people have their turn, and save what has to be saved."""
+        for _ in range(min(len(self._turns), _AT_A_TIME)):
+            member, mailbox, saved = self._turns.popleft()
+            if self._mailboxes.get(member.key) is mailbox:  # or else the person has gone
+                if saved is not None:
+                    self._done(saved)
+                self._work(member, mailbox)
+        if self._unsaved and self._tasks is not None:
+            unsaved, self._unsaved = self._unsaved, {}
+            self._tasks.create_task(self._save(unsaved), name="save")
+
     def _work(self, member: Member, mailbox: Mailbox) -> None:
         """Work through a mailbox, until it is empty or something has to be saved first."""
-        key = member.key
+        key, now = member.key, self._clock.now
         while mailbox:
-            if self._tasks is None or self._mailboxes.get(key) is not mailbox:
-                return  # the hub has ended, or the person has gone
             event, seen_at = mailbox.pop(0)
-            now, begun = self._clock.now(), time.perf_counter()
+            began_at = now()
             old = self._states[key]
-            new, commands = step(old, event, now, member.policy)
-            decided = _Decided(member, event, seen_at, now, self._clock.now(), begun, new, commands)
+            new, commands = step(old, event, began_at, member.policy)
+            decided = _Decided(member, event, seen_at, began_at, now(), new, commands)
             if new.durable() != old.durable():
-                work = self._save_first(decided, mailbox)
-                self._workers[key] = self._tasks.create_task(work, name=f"save {key}")
+                self._unsaved[key] = decided, mailbox
                 return
             self._done(decided)
         # Nothing happens between "empty" and here: an event in between would be lost.
         self._mailboxes.pop(key, None)
-
-    async def _save_first(self, decided: _Decided, mailbox: Mailbox) -> None:
-        key = decided.member.key
-        await self._save(key, decided.new)
-        del self._workers[key]
-        self._done(decided)
-        self._work(decided.member, mailbox)
 
     def _done(self, decided: _Decided) -> None:
         """What was decided is so from here on, and is carried out."""
@@ -307,8 +329,7 @@ class Hub:
         self._events(type(event).__name__).inc()
         if decided.commands or _looks_different(old, new):
             self.on_changed(key, new, decided.now)
-            took = time.perf_counter() - decided.begun
-            self._tell(member, Entry(decided.now, key, event, decided.commands), took)
+            self._tell(Entry(decided.now, key, event, decided.commands), decided.decided_at - decided.now)
         for command in decided.commands:
             self._carry_out(member, command)
         self._set_timer(member, new, decided.now)
@@ -322,21 +343,23 @@ class Hub:
         elif isinstance(event, PresenceSeen) and event.source is Source.NOTIFICATION:
             self.plots.took(Hop.TEAMS_NOTIFIED, self._clock.now() - event.asked_at)
 
-    async def _save(self, key: str, state: State) -> None:
-        """Nothing is sent before it is saved, so a full disk stops this person here, and tells."""
-        try:
-            while True:
-                self._saving[key] = self._clock.now()
-                try:
-                    await self._store.save(key, state)
-                except OSError as error:
-                    self.on_unsaved(str(error))
-                    await asyncio.sleep(_SAVE_AGAIN_S)
-                else:
-                    self.on_saved()
-                    return
-        finally:
-            del self._saving[key]
+    async def _save(self, decided: dict[str, tuple[_Decided, Mailbox]]) -> None:
+        """Nothing is sent before it is saved, so a full disk stops these people here, and tells."""
+        while decided:  # who goes meanwhile goes from here, too
+            batch = _Batch(self._clock.now(), decided)
+            self._batches.append(batch)
+            try:
+                await self._store.save({key: one.new for key, (one, _) in decided.items()})
+            except OSError as error:
+                self.on_unsaved(str(error))
+                await asyncio.sleep(_SAVE_AGAIN_S)
+            else:
+                self.on_saved()
+                break
+            finally:
+                self._batches.remove(batch)
+        for one, mailbox in decided.values():
+            self._takes_turn(one.member, mailbox, one)
 
     def _carry_out(self, member: Member, command: AnyCommand) -> None:
         self._commands(type(command).__name__, command.because.value).inc()
@@ -401,14 +424,14 @@ class Hub:
                 wake - now + 0.001, self.post, member.key, TimerFired()
             )
 
-    def _tell(self, member: Member, entry: Entry, took_s: float) -> None:
+    def _tell(self, entry: Entry, took_s: float) -> None:
         self._journal.add(entry)
-        tell = _log.info if self.logs_decisions else _log.debug
         for command in entry.said:
             if command.because in _QUIET or isinstance(command, ReadPresence):
                 continue
+            tell = _log.info if self.logs_decisions else _log.debug
             decided = Decision(entry.seen, command)
-            tell("decision", person=member.key, decided=decided, took_ms=round(took_s * 1000, 3))
+            tell("decision", person=entry.person, decided=decided, took_ms=round(took_s * 1000, 3))
 
     async def let_go(self, within_s: float) -> int:
         """End our presence sessions before the process ends. Returns how many could not be ended."""
@@ -423,7 +446,7 @@ class Hub:
                         self._states[member.key], PresenceWritten(cleared=True), self._clock.now(), silent
                     )
                     self._states[member.key] = state
-                    await self._store.save(member.key, state)
+                    await self._store.save({member.key: state})
 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import errno
 import random
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -69,7 +69,7 @@ class DiskStore:
     def __init__(self, disk: Disk, service: Sender) -> None:
         self._disk = disk
         self._service = service
-        self._waiting: list[tuple[str, bytes | None, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[dict[str, bytes | None], asyncio.Future[None]]] = []
 
     def load(self) -> dict[str, State]:
         """As the real one: what can't be read is left out."""
@@ -79,20 +79,20 @@ class DiskStore:
                 states[key] = msgspec.json.decode(blob, type=State)
         return states
 
-    async def save(self, key: str, state: State) -> None:
-        await self._submit(key, msgspec.json.encode(state))
+    async def save(self, states: Mapping[str, State]) -> None:
+        await self._submit({key: msgspec.json.encode(state) for key, state in states.items()})
 
     async def forget(self, keys: Iterable[str]) -> None:
-        for key in keys:
-            await self._submit(key, None)
+        if rows := dict.fromkeys(keys):
+            await self._submit(rows)
 
-    async def _submit(self, key: str, blob: bytes | None) -> None:
+    async def _submit(self, rows: dict[str, bytes | None]) -> None:
         loop = asyncio.get_running_loop()
         done: asyncio.Future[None] = loop.create_future()
         self._disk.on_save()
         if not self._waiting:
             loop.call_later(self._disk.takes_s(), self._commit)
-        self._waiting.append((key, blob, done))
+        self._waiting.append((rows, done))
         await done
 
     def _commit(self) -> None:
@@ -101,10 +101,10 @@ class DiskStore:
         jobs, self._waiting = self._waiting, []
         error: OSError | None = None
         try:
-            self._disk.commit({key: blob for key, blob, _ in jobs})
+            self._disk.commit({key: blob for rows, _ in jobs for key, blob in rows.items()})
         except OSError as caught:
             error = caught
-        for _, _, done in jobs:
+        for _, done in jobs:
             if done.done():
                 continue
             if error is None:

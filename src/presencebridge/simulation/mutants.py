@@ -5,7 +5,7 @@ Each is a patch at run time, undone afterwards. Nothing but the tests uses this.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from unittest import mock
 
@@ -81,16 +81,21 @@ def _lease_not_renewed() -> Iterator[None]:
 
 
 def _sent_before_saved() -> Patch:
-    async def save(self: hub.Hub, key: str, state: State) -> None:
-        self._spawn(kept(self, key, state), key)
+    def work(self: hub.Hub, *of: Any) -> None:
+        real(self, *of)
+        for one, mailbox in self._unsaved.values():
+            self._spawn(kept(self, {one.member.key: one.new}), one.member.key)
+            self._takes_turn(one.member, mailbox, one)
+        self._unsaved.clear()
 
-    async def kept(self: hub.Hub, key: str, state: State) -> None:
+    async def kept(self: hub.Hub, states: Mapping[str, State]) -> None:
         while True:
             with contextlib.suppress(OSError):
-                return await self._store.save(key, state)
+                return await self._store.save(states)
             await asyncio.sleep(1)
 
-    return mock.patch.object(hub.Hub, "_save", save)
+    real = hub.Hub._work  # noqa: SLF001
+    return mock.patch.object(hub.Hub, "_work", work)
 
 
 def _second_leg_clears() -> Patch:
@@ -297,7 +302,7 @@ def _leaver_dropped() -> Patch:
 
     async def leave(self: hub.Hub, member: Any, _within_s: float) -> None:
         self._leaving[member.key] = asyncio.Event()
-        await self._stop_worker(member.key)
+        self._stop(member.key)
         await self._drop(member)
 
     return mock.patch.object(hub.Hub, "leave", leave)

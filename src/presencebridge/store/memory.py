@@ -1,6 +1,6 @@
 """The same store without a disk: for `--dry-run`, the simulation and tests."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from presencebridge.core.model import State
 
@@ -12,8 +12,8 @@ class MemoryStore:
     def load(self) -> dict[str, State]:
         return dict(self.states)
 
-    async def save(self, key: str, state: State) -> None:
-        self.states[key] = state
+    async def save(self, states: Mapping[str, State]) -> None:
+        self.states |= states
 
     async def forget(self, keys: Iterable[str]) -> None:
         for key in keys:

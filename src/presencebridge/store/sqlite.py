@@ -5,12 +5,13 @@ Only what a restart must not lose is kept: for each person the current claims, t
 
 import asyncio
 import contextlib
+import itertools
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import msgspec
 
@@ -26,7 +27,12 @@ _MOST_IN_ONE_COMMIT: Final = 200
 _WAIT_FOR_LOCK_S: Final = 2.0
 """A service that is just ending may still hold the file."""
 
-_Job = tuple[str, bytes | None, "asyncio.Future[None]"]
+
+class _Job(NamedTuple):
+    """What somebody waits for: rows to write, or to delete where there is no state."""
+
+    rows: Sequence[tuple[str, bytes | None]]
+    done: "asyncio.Future[None]"
 
 
 class StoreError(OSError):
@@ -38,9 +44,7 @@ class SqliteStore:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "presencebridge.sqlite"
-        self._gathered: list[_Job] = []
-        """What is handed to the writer together, in the loop's next round."""
-        self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._encode = msgspec.json.Encoder().encode
         self._connection = self._open(folder)
@@ -99,7 +103,6 @@ class SqliteStore:
     def close(self) -> None:
         """Wait until everything is on the disk, and let the file go. It does no harm to do it twice."""
         if self._thread.is_alive():
-            self._hand_over()
             self._jobs.put(None)
             self._thread.join()
         self._connection.close()
@@ -116,46 +119,40 @@ class SqliteStore:
             raise StoreError(f"{self._path} can't be read: {error}") from error
         return states
 
-    async def save(self, key: str, state: State) -> None:
-        """Return when the state is on the disk. Raises `StoreError`."""
-        await self._submit(key, self._encode(state))
+    async def save(self, states: Mapping[str, State]) -> None:
+        """Return when all of them are on the disk. Raises `StoreError`, and then none of them is."""
+        await self._submit([(key, self._encode(state)) for key, state in states.items()])
 
     async def forget(self, keys: Iterable[str]) -> None:
         """Delete the state of people who are not served any more."""
-        for key in keys:
-            await self._submit(key, None)
+        if rows := [(key, None) for key in keys]:
+            await self._submit(rows)
 
-    async def _submit(self, key: str, blob: bytes | None) -> None:
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[None] = loop.create_future()
-        if not self._gathered:
-            loop.call_soon(self._hand_over)
-        self._gathered.append((key, blob, done))
-        await done
-
-    def _hand_over(self) -> None:
-        jobs, self._gathered = self._gathered, []
-        if jobs:
-            self._jobs.put(jobs)
+    async def _submit(self, rows: Sequence[tuple[str, bytes | None]]) -> None:
+        job = _Job(rows, asyncio.get_running_loop().create_future())
+        self._jobs.put(job)
+        await job.done
 
     def _write(self) -> None:
         is_over = False
-        while not is_over and (jobs := self._jobs.get()) is not None:
+        while not is_over and (job := self._jobs.get()) is not None:
+            jobs, count = [job], len(job.rows)
             with contextlib.suppress(queue.Empty):
-                while len(jobs) < _MOST_IN_ONE_COMMIT:
+                while count < _MOST_IN_ONE_COMMIT:
                     more = self._jobs.get_nowait()
                     if more is None:
                         is_over = True
                         break
-                    jobs += more
-            error = self._commit(jobs)
-            jobs[0][2].get_loop().call_soon_threadsafe(_finish, jobs, error)
+                    jobs.append(more)
+                    count += len(more.rows)
+            error = self._commit(itertools.chain.from_iterable(one.rows for one in jobs))
+            job.done.get_loop().call_soon_threadsafe(_finish, jobs, error)
 
-    def _commit(self, jobs: list[_Job]) -> StoreError | None:
+    def _commit(self, rows: Iterable[tuple[str, bytes | None]]) -> StoreError | None:
         connection = self._connection
         try:
             connection.execute("BEGIN")
-            for key, blob, _ in jobs:
+            for key, blob in rows:
                 if blob is None:
                     connection.execute("DELETE FROM person WHERE key = ?", (key,))
                 else:
@@ -173,10 +170,10 @@ class SqliteStore:
 
 
 def _finish(jobs: list[_Job], error: StoreError | None) -> None:
-    for _, _, done in jobs:
-        if done.done():
+    for job in jobs:
+        if job.done.done():
             continue
         if error is None:
-            done.set_result(None)
+            job.done.set_result(None)
         else:
-            done.set_exception(error)
+            job.done.set_exception(error)
