@@ -49,6 +49,10 @@ class NatsServers:
     def urls(self) -> list[str]:
         return [f"nats://127.0.0.1:{port}" for port in self.client_ports]
 
+    @property
+    def pids(self) -> list[int]:
+        return [process.pid for process in self._processes if process is not None]
+
     def start(self, number: int) -> None:
         config, log = self._folder / f"{number}.conf", self._folder / f"{number}.log"
         self._processes[number] = subprocess.Popen([BINARY, "-c", config, "-l", log])

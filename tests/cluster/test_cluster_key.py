@@ -44,7 +44,7 @@ class Process:
             clock=DriftingClock(1.0),
             new_incarnation=lambda: next(incarnations),
         )
-        self.cluster.known(SITES)
+        self.cluster.known(dict.fromkeys(SITES, folder / "state"))
 
     def has(self, *keys: str) -> None:
         self.file.write_text("\n".join(keys))

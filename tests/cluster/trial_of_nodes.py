@@ -173,6 +173,11 @@ class Node:
         self.process: subprocess.Popen[bytes] | None = None
         self.log = folder.parent / f"{self.name}.log"
 
+    @property
+    def ports(self) -> list[int]:
+        """Of all that it asks, and where it is asked."""
+        return [self.hook_port, self.page_port, self.face_port, *(wire.port for wire in self.wires)]
+
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final, Protocol
 
 import structlog
@@ -16,6 +17,7 @@ from presencebridge.cluster.engine import Engine, EngineError, Entry
 from presencebridge.cluster.files import Seal, SharedFiles
 from presencebridge.cluster.guard import Guard
 from presencebridge.cluster.key_check import CURE, DOES_NOT_FIT, KeyCheck
+from presencebridge.cluster.moving_in import move_in
 from presencebridge.cluster.notices import Delivery, Intake
 from presencebridge.cluster.outside import SharedOutside
 from presencebridge.cluster.ownership import Ownership, Tenure
@@ -67,7 +69,8 @@ class Cluster:
         self._outside = outside or Outside()
         self._clock = clock or Clock()
         self._new_incarnation = new_incarnation
-        self._sites: frozenset[str] = frozenset()
+        self._sites: Mapping[str, Path] = {}
+        """Their state folders, by their names."""
         self._intake: Intake | None = None
         self.trouble = "it has not reached NATS yet"
         """Why this node is no part of it just now; empty if it is."""
@@ -79,9 +82,9 @@ class Cluster:
 
     # What the process asks
 
-    def known(self, sites: Collection[str]) -> None:
-        """These are the sites that the config has by now."""
-        self._sites = frozenset(sites)
+    def known(self, sites: Mapping[str, Path]) -> None:
+        """These are the sites that the config has by now, and their state folders."""
+        self._sites = dict(sites)
         if self.ownership is not None:
             self.ownership.look()
 
@@ -121,6 +124,9 @@ class Cluster:
                     keys = KeyCheck(engine, self._seal)
                     while True:
                         await self._until_it_fits(keys)
+                        while waits := await move_in(engine, self._seal, self._sites):
+                            self._say_trouble(waits)
+                            await asyncio.sleep(_AGAIN_S)
                         self._intake = Intake(engine, self._seal)
                         await self._live(node, engine, keys)
             except EngineError as error:
@@ -129,6 +135,11 @@ class Cluster:
                 await asyncio.sleep(_AGAIN_S)
             finally:
                 self._intake = None
+
+    def _say_trouble(self, what: str) -> None:
+        if what != self.trouble:
+            _log.error("no part in the cluster", reason=what)
+        self.trouble = what
 
     async def _until_it_fits(self, keys: KeyCheck) -> None:
         """Whoever has another key than the others is no part of it, and says so. Raises `EngineError`."""

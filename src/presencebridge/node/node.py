@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -196,7 +197,7 @@ class Node:
         for name in [name for name in self._broken if name not in found.sites]:
             del self._broken[name]
         gone = [name for name in self._keepers if name not in found.sites]
-        self._ownership.known([name for name, one in found.sites.items() if isinstance(one, Loaded)])
+        self._ownership.known(_state_folders(found))
         for name in gone:
             _log.info("site removed", site=name)
             self._keepers[name].end(End.REMOVED)
@@ -239,9 +240,7 @@ class Node:
         finally:
             if not self._stop.is_set() and self._keepers.get(keeper.name) is keeper:
                 del self._keepers[keeper.name], self._running[keeper.name]
-                self._ownership.known(
-                    [name for name, one in self._found.sites.items() if isinstance(one, Loaded)]
-                )
+                self._ownership.known(_state_folders(self._found))
 
     async def _keep_in_turn(self, keeper: Keeper) -> None:
         async with asyncio.TaskGroup() as tasks, self._turns:
@@ -347,6 +346,10 @@ class Node:
             return self.site.standing
         in_step = [not site.out_of_step() for site in self.sites().values()]
         return Standing(not self.stuck(), words.many(in_step))
+
+
+def _state_folders(found: Found) -> dict[str, Path]:
+    return {name: one.config.state.dir for name, one in found.sites.items() if isinstance(one, Loaded)}
 
 
 def _only_at_the_start(old: NodeConfig, new: NodeConfig) -> str:

@@ -1,7 +1,8 @@
 """Which of the sites this node runs. Alone it runs all of them, for ever; a cluster says more."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from pathlib import Path
 from typing import Protocol
 
 from presencebridge.adapters import Outside
@@ -34,8 +35,8 @@ class Ownership(Protocol):
     def take(self) -> Take | None:
         """Takes in what comes for any site, wherever that runs; None: only what runs here is served."""
 
-    def known(self, sites: Collection[str]) -> None:
-        """These are the sites that the config has by now."""
+    def known(self, sites: Mapping[str, Path]) -> None:
+        """These are the sites that the config has by now, and their state folders."""
 
     async def run(self, node: Runs) -> None:
         """Tell the node, whenever it changes, until cancelled."""
@@ -56,7 +57,7 @@ class Alone:
         self._sites: Collection[str] = ()
         self._changed = asyncio.Event()
 
-    def known(self, sites: Collection[str]) -> None:
+    def known(self, sites: Mapping[str, Path]) -> None:
         self._sites = tuple(sites)
         self._changed.set()
 

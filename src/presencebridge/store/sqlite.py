@@ -23,6 +23,7 @@ _SCHEMA: Final = (
     # 1
     """CREATE TABLE person (key TEXT PRIMARY KEY, state BLOB NOT NULL) STRICT, WITHOUT ROWID""",
 )
+FILE: Final = "presencebridge.sqlite"
 _MOST_IN_ONE_COMMIT: Final = 200
 _WAIT_FOR_LOCK_S: Final = 2.0
 """A service that is just ending may still hold the file."""
@@ -39,11 +40,15 @@ class StoreError(OSError):
     """The state could not be read or written."""
 
 
+class StoreInUse(StoreError):
+    """Another process has it."""
+
+
 class SqliteStore:
     """State by person's key, in `presencebridge.sqlite` inside the state folder (mode 0600)."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "presencebridge.sqlite"
+        self._path = folder / FILE
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="store", daemon=True)
         self._encode = msgspec.json.Encoder().encode
@@ -77,7 +82,7 @@ class SqliteStore:
         folder = self._path.parent
         if "locked" in str(error):
             cure = "stop the other one, or give this one a [state] dir of its own"
-            return StoreError(f"another presencebridge uses {folder} (database is locked)\n    cure: {cure}")
+            return StoreInUse(f"another presencebridge uses {folder} (database is locked)\n    cure: {cure}")
         cure = f"make {folder} a folder that this account may write, with room on the disk; a file that is"
         return StoreError(f"{self._path} can't be used: {error}\n    cure: {cure} no database can be deleted")
 
