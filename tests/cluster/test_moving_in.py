@@ -51,8 +51,7 @@ def seal(tmp_path: Path) -> Seal:
 async def folder(tmp_path: Path) -> Path:
     """What one process has left."""
     with SqliteStore(tmp_path / SITE) as store:
-        for person, state in STATES.items():
-            await store.save(person, state)
+        await store.save(STATES)
     (tmp_path / SITE / "watcher-default.json").write_bytes(b"a sign-in")
     (tmp_path / SITE / "support-key").write_bytes(b"stays")
     return tmp_path / SITE
