@@ -88,10 +88,10 @@ def old_claims(**other: Any) -> dict[str, Any]:
     return claims(**{"ver": "1.0", "iss": iss, "azp": None, "appid": SENDER} | other)
 
 
-def token(payload: dict[str, Any] | None = None, key: str = "entra", **header: Any) -> str:
+def token(payload: dict[str, Any] | None = None, signer: str = "entra", **header: Any) -> str:
     signed = _unsigned({"alg": "RS256", "typ": "JWT", "kid": "k1"} | header, payload)
     digest = hashes.SHA512() if header.get("alg") == "RS512" else hashes.SHA256()
-    signature = rsa_key(key).sign(signed.encode(), padding.PKCS1v15(), digest)
+    signature = rsa_key(signer).sign(signed.encode(), padding.PKCS1v15(), digest)
     return f"{signed}.{_url64(signature)}"
 
 

@@ -288,7 +288,7 @@ def with_tenant(text: str) -> str:
         ([altered(_GOOD, 2)], Reject.FORGED),
         ([with_tenant(_GOOD)], Reject.FORGED),
         ([_GOOD.rpartition(".")[0] + "."], Reject.FORGED),
-        ([token(key="another")], Reject.FORGED),
+        ([token(signer="another")], Reject.FORGED),
         ([token_without_signature()], Reject.FORGED),
         ([token_by_hmac(_PEM)], Reject.FORGED),
         ([token_by_hmac(b"")], Reject.FORGED),

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from presencebridge import words
 from presencebridge.bilingual import LANGUAGES, Language
+from presencebridge.reasons import reason
 from presencebridge.runtime.journal import Entry
 from presencebridge.runtime.plots import SLOT_S, SLOTS, Hop, Slot
 from presencebridge.texts import Text
@@ -155,6 +156,8 @@ def _environment(language: Language) -> jinja2.Environment:
         "spark_box": picture.SPARK_BOX,
         "tags": tags,
         "t": functools.partial(_say, language),
+        "reason": lambda text: reason(text, language),
+        "link_name": lambda name: words.link_name(name, language),
         "teams": lambda pair: words.presence(pair, language),
         "status": lambda name: words.status(name, language),
         "leg": lambda state: words.leg(state, language),
