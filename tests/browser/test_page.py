@@ -6,8 +6,8 @@ from importlib import resources
 import pytest
 from kit.shown_office import ShownOffice
 from playwright.async_api import expect
+from screens import PHONE
 
-from conftest import PHONE
 from presencebridge.runtime.links import LinkReport, LinkState
 from presencebridge.web import views
 
@@ -285,14 +285,21 @@ class Two:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_several_sites_are_a_list_that_leads_to_each(show, scheme):
-    screen = await show(Two())
+    node = Two()
+    screen = await show(node)
     settings = {"color_scheme": scheme, "bypass_csp": True, "reduced_motion": "reduce"}
-    page = (await screen.open(live=False, viewport=PHONE, **settings)).page
+    page = (await screen.open(viewport=PHONE, **settings)).page
     axe = (resources.files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
     await page.evaluate(axe)
     found = await page.evaluate("axe.run({resultTypes: ['violations']})")
     assert [(one["id"], one["nodes"][0]["html"]) for one in found["violations"]] == []
     assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+    paused = page.get_by_role("row", name="nord").locator("td").nth(5)
+    before = int(await paused.inner_text())
+    await page.get_by_role("link", name="süd").focus()
+    node.sites()["nord"].pause("104", None)
+    await expect(paused).to_have_text(str(before + 1))
+    await expect(page.get_by_role("link", name="süd")).to_be_focused()
     await page.get_by_role("link", name="süd").click()
     await expect(page.locator("#live")).to_have_text("live")
     await expect(page.locator("#rows tr")).to_have_count(60)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,24 @@ class Running:
 
     async def ask(self, path: str, token: str = "") -> httpx2.Response:
         return await self.http.get(path, headers={"Authorization": f"Bearer {token}"} if token else {})
+
+    @contextlib.asynccontextmanager
+    async def told(self, path: str, token: str = "") -> AsyncIterator[Callable[[], Awaitable[str]]]:
+        """A live page: each call is the data of its next event."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        async with self.http.stream("GET", path, headers=headers) as answer:
+            lines = answer.aiter_lines()
+
+            async def event() -> str:
+                data: list[str] = []
+                async for line in lines:
+                    if line.startswith("data: "):
+                        data.append(line)
+                    elif data and not line:
+                        break
+                return "\n".join(data)
+
+            yield event
 
 
 @contextlib.asynccontextmanager

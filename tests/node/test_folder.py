@@ -1,5 +1,7 @@
 """A folder of sites: each for itself, coming, changing and going while the others do not notice."""
 
+import re
+
 import pytest
 from folder_kit import found, offices, running, until
 
@@ -139,6 +141,20 @@ async def test_a_fault_inside_one_site_ends_that_site_only_and_it_begins_anew(tm
         assert 'presencebridge_site_failures_total{site="berlin"} 1.0' in (await node.ask("/metrics")).text
 
 
+async def test_the_list_of_sites_tells_by_itself_what_changes_and_ends_with_the_service(tmp_path):
+    async with offices(tmp_path, "berlin", "bonn"), running(tmp_path) as node:
+        await node.in_step("berlin", "bonn")
+        async with node.told("/live?lang=en") as event:
+            while "not in step" in await event():  # as it was when it was first looked at
+                pass
+            assert (await node.http.post("/sites/bonn/api/people/101/pause", json={})).is_success
+            row = (await event()).partition("sites/bonn/")[2]
+            assert re.findall(r'class="x">(\d+)<', row)[-1] == "1", "one is paused in Bonn"
+            node.node.sites()["bonn"].journal.close()
+            node.node.sites()["berlin"].journal.close()
+            assert await event() == "", "nobody waits for who looks on"
+
+
 async def test_an_operator_of_some_sites_sees_nothing_of_the_others(tmp_path):
     for name, token in (("all", "0123456789abcdef-all"), ("bonn", "0123456789abcdef-bonn")):
         (tmp_path / f"{name}.token").write_text(token)
@@ -165,6 +181,10 @@ async def test_an_operator_of_some_sites_sees_nothing_of_the_others(tmp_path):
                 answer = await node.ask(path, limited)
                 assert answer.status_code == 200
                 assert "berlin" not in answer.text
+            async with node.told("/live", limited) as event:
+                told = await event()
+                assert "bonn" in told
+                assert "berlin" not in told
             hidden, missing = [
                 await node.ask(f"/sites/{one}/api/people", limited) for one in ("berlin", "paris")
             ]

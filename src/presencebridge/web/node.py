@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from presencebridge.metrics import CONTENT_TYPE, exposition
 from presencebridge.web.guard import IS_TRUSTED, MAY_SEE, Guard
 from presencebridge.web.operator import Site, livez, site_app
-from presencebridge.web.page import site_view, sites_page, static
+from presencebridge.web.page import Sites, site_view, sites_live, sites_page, static
 from presencebridge.web.views import ClusterView
 
 
@@ -101,6 +101,7 @@ def node_app(node: Node) -> ASGIApp:
     else:
         routes += [
             Route("/", common.page),
+            Route("/live", common.live),
             Route("/static/{name}", static),
             Route("/readyz", common.readyz),
             Route("/{path:path}", common.nothing),
@@ -159,11 +160,21 @@ class _Common:
         return seen if seen is None or may_see is None else seen.narrowed(may_see)
 
     async def page(self, request: Request) -> Response:
+        return sites_page(request, await self._list(request))
+
+    async def live(self, request: Request) -> Response:
+        def is_over() -> bool:
+            """The journals close when the service ends."""
+            return all(site.journal.closed for site in self._node.sites().values())
+
+        return sites_live(request, lambda: self._list(request), is_over)
+
+    async def _list(self, request: Request) -> Sites:
         sites = []
         for name, site in _visible(self._node, request.scope).items():
             sites.append(site_view(name, f"sites/{quote(name, safe='')}/", site.overview()))
             await asyncio.sleep(0)  # ten thousand people take a while, and nobody is to wait for it
-        return sites_page(request, sites, self._trouble(request), self._cluster(request))
+        return Sites(sites, self._trouble(request), self._cluster(request))
 
     async def sites(self, request: Request) -> Response:
         return Response(msgspec.json.encode(self._seen(request)), media_type="application/json")

@@ -3,7 +3,7 @@
 import asyncio
 import collections
 import functools
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from importlib import resources
 from typing import Final, Protocol
 
@@ -28,6 +28,9 @@ _SEND_WITHIN_S: Final = 20.0
 _AT_MOST_EVERY_S: Final = 0.2
 _LINKS_EVERY_S: Final = 10.0
 """The plots beside the links; what a link says is told at once."""
+_SITES_EVERY_S: Final = 2
+"""How often all sites are looked at, which is as much work as the page of each."""
+_LOOKS_IN_A_SECOND: Final = 5
 _ROWS_AT_A_TIME: Final = 100
 _STAY_S: Final = 365 * 86400
 _STATIC: Final = {"page.js": "text/javascript", "page.css": "text/css", "icon.svg": "image/svg+xml"}
@@ -267,13 +270,45 @@ def site_view(name: str, path: str, overview: views.Overview) -> SiteView:
     return SiteView(name, path, overview.ready, overview.dry_run, overview.links, counts)
 
 
-def sites_page(
-    request: Request, sites: list[SiteView], trouble: str, cluster: views.ClusterView | None
-) -> Response:
-    """The list of sites, where there are several."""
+class Sites(msgspec.Struct, frozen=True):
+    """The list of sites, where there are several, as somebody may see it."""
+
+    sites: list[SiteView]
+    trouble: str
+    cluster: views.ClusterView | None
+
+    def written(self, language: Language, name: str = "sites_list.html") -> str:
+        """What of the page changes, or the whole page."""
+        trouble, cluster = self.trouble, self.cluster
+        return drawing().page(name, language, sites=self.sites, trouble=trouble, cluster=cluster)
+
+
+def sites_page(request: Request, sites: Sites) -> Response:
     language = language_of(request)
-    html = drawing().page("sites.html", language, sites=sites, trouble=trouble, cluster=cluster)
-    return _html(html, request, language)
+    return _html(sites.written(language, "sites.html"), request, language)
+
+
+def sites_live(
+    request: Request, look: Callable[[], Awaitable[Sites]], is_over: Callable[[], bool]
+) -> Response:
+    """The list anew whenever it is another, until `is_over`."""
+    language = language_of(request)
+
+    async def news() -> AsyncIterator[dict[str, str]]:
+        told = ""
+        while not is_over():
+            html = (await look()).written(language)
+            if html != told:
+                told = html
+                yield {"event": "sites", "data": html}
+            for _ in range(_LOOKS_IN_A_SECOND * _SITES_EVERY_S):
+                if is_over():  # nobody waits for us at the end
+                    return
+                await asyncio.sleep(1 / _LOOKS_IN_A_SECOND)
+
+    return EventSourceResponse(
+        news(), ping=_PING_S, send_timeout=_SEND_WITHIN_S, headers={"X-Accel-Buffering": "no"}
+    )
 
 
 async def static(request: Request) -> Response:

@@ -285,6 +285,11 @@ function follow() {
   });
   on("gone", (keys) => { for (const key of JSON.parse(keys)) gone(`p-${key}`); showFound(); });
   on("counts", (numbers) => counts(JSON.parse(numbers)));
+  on("sites", (html) => {
+    const at = document.activeElement?.getAttribute("href");
+    replace(main, html);
+    if (at) main.querySelector(`a[href="${CSS.escape(at)}"]`)?.focus();
+  });
   on("links", (html) => replace(find("links"), html));
   for (const part of ["now", "day", "why"]) {
     on(part, (html) => {
