@@ -4,8 +4,7 @@ import re
 import subprocess
 
 import pytest
-
-from conftest import PROGRAM
+from e2e_programs import PROGRAM
 
 
 @pytest.mark.parametrize("pbx", ["3cx-web-api", "3cx-v20"])

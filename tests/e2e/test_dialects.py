@@ -1,8 +1,8 @@
 """The bridge's dialects, and the bridge behind HTTPS: our commands do the same with each of them."""
 
 import pytest
-
-from conftest import Program, Site, free_port, until
+from e2e_programs import Program, free_port, until
+from e2e_sites import Site
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ import json
 import subprocess
 from typing import Any
 
-from conftest import V20_WEBSOCKET, WEB_API, Site, on, until
+from e2e_programs import until
+from e2e_sites import V20_WEBSOCKET, WEB_API, Site, on
 
 STATES = {"fine", "wrong", "warning", "not tried"}
 

@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
+from e2e_programs import free_port, until
+from e2e_sites import FREE, Site
 from notice_kit import b64
 from test_strangers import Recorder
-
-from conftest import FREE, Site, free_port, until
 
 SECONDS = float(os.environ.get("FLOOD_SECONDS", "6"))
 _ROOM = 350_000_000

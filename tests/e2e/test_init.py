@@ -10,23 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import e2e_programs
 import pytest
-
-from conftest import APP, PATIENCE_S, PROGRAM, TENANT, Emulator, Program, free_port, world_of
+from e2e_programs import PATIENCE_S, PROGRAM, Emulator, Program, free_port
+from e2e_sites import APP, TENANT, world_of
 
 BASE = ("--tenant", TENANT, "--client-id", APP)
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [PROGRAM, *arguments],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        timeout=PATIENCE_S,
-        check=False,
-        env={**os.environ, "LC_ALL": "", "LC_MESSAGES": "", "LANG": "C", **environment},
-    )
+    return e2e_programs.run(*arguments, LC_ALL="", LC_MESSAGES="", LANG="C", **environment)
 
 
 class Terminal:

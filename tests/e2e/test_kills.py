@@ -11,7 +11,8 @@ import sqlite3
 import time
 from pathlib import Path
 
-from conftest import BUSY, FREE, V20_WEBSOCKET, Site, on, until
+from e2e_programs import until
+from e2e_sites import BUSY, FREE, V20_WEBSOCKET, Site, on
 
 pytestmark = on(V20_WEBSOCKET)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-
-from conftest import BUSY, FREE, V20_WEBSOCKET, Site, on, until, world_of
+from e2e_programs import until
+from e2e_sites import BUSY, FREE, V20_WEBSOCKET, Site, on, world_of
 
 pytestmark = on(V20_WEBSOCKET)
 

@@ -1,6 +1,7 @@
 """What people do, and what they see of it: the whole system, by its programs, with every kind of PBX."""
 
-from conftest import BUSY, FREE, Site, on_every_pbx, until
+from e2e_programs import until
+from e2e_sites import BUSY, FREE, Site, on_every_pbx
 
 pytestmark = on_every_pbx
 

@@ -2,7 +2,8 @@
 
 import json
 
-from conftest import BUSY, FREE, V20, V20_WEBSOCKET, Site, on, until
+from e2e_programs import until
+from e2e_sites import BUSY, FREE, V20, V20_WEBSOCKET, Site, on
 
 
 @on(V20_WEBSOCKET)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 import test_office
-
-from conftest import BUSY, FREE, V20_WEBSOCKET, PbxKind, Site, on
+from e2e_sites import BUSY, FREE, V20_WEBSOCKET, PbxKind, Site, on
 
 pytestmark = on(V20_WEBSOCKET)
 

@@ -3,7 +3,8 @@
 import json
 import re
 
-from conftest import APP, FREE, Site, until
+from e2e_programs import until
+from e2e_sites import APP, FREE, Site
 
 USER = "00000000-0000-0000-0000-000000000101"
 

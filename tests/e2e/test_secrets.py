@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import httpx2
 import pytest
-
-from conftest import FREE, PROGRAM, V20_WEBSOCKET, Emulator, Site, Worlds, until, world_of
+from e2e_programs import PROGRAM, Emulator, until
+from e2e_sites import FREE, V20_WEBSOCKET, Site, Worlds, world_of
 
 _TOKENS = re.compile(r"eyJ[\w-]{10,}|Bearer \S|-----BEGIN")
 """What signed tokens and keys begin with, whoever made them."""
@@ -90,6 +90,7 @@ def _answers(ask: Callable[..., Any], status: int) -> int:
 def test_no_secret_is_told_in_work_and_in_trouble(safe: Safe) -> None:
     site = safe.site
     site.sign_in()
+    site.service.is_real = True  # what it looks like from outside is looked at
     site.start_service()
     assert httpx2.get(f"http://127.0.0.1:{site.ports['page']}/api/people").status_code == 401
 

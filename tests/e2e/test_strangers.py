@@ -11,8 +11,8 @@ from typing import Any
 
 import httpx2
 import pytest
-
-from conftest import FREE, Site, free_port, until
+from e2e_programs import free_port, until
+from e2e_sites import FREE, Site
 
 
 class Recorder(http.server.ThreadingHTTPServer):

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import httpx2
 import pytest
-
-from conftest import APP, FREE, TENANT, V20_WEBSOCKET, Emulator, Site, Worlds, until, world_of
+from e2e_programs import Emulator, until
+from e2e_sites import APP, FREE, TENANT, V20_WEBSOCKET, Site, Worlds, world_of
 
 NAMES = {1: "Annegret Müllerschön", 2: "Bartholomäus Weiß", 3: "Cynthia O'Hara-Quist"}
 UPN = "a.muellerschoen@geheimfirma.example"

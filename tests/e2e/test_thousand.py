@@ -8,8 +8,8 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-
-from conftest import BUSY, FREE, V20_WEBSOCKET, Emulator, Site, Worlds, person, until, world_of
+from e2e_programs import Emulator, until
+from e2e_sites import BUSY, FREE, V20_WEBSOCKET, Site, Worlds, person, world_of
 
 PEOPLE = 1000
 A_PAGE = 100

@@ -3,7 +3,8 @@
 import signal
 import socket
 
-from conftest import BUSY, FREE, PATIENCE_S, Program, Site, on_every_pbx, until
+from e2e_programs import PATIENCE_S, Program, until
+from e2e_sites import BUSY, FREE, Site, on_every_pbx
 
 pytestmark = on_every_pbx
 

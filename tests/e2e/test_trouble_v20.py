@@ -4,8 +4,8 @@ Nobody is left Busy in Teams, and no call is missed: neither the end nor the beg
 """
 
 import pytest
-
-from conftest import BUSY, FREE, V20, V20_WEBSOCKET, Site, on, until
+from e2e_programs import until
+from e2e_sites import BUSY, FREE, V20, V20_WEBSOCKET, Site, on
 
 
 def written(site: Site, number: int) -> list[str]:

@@ -2,7 +2,7 @@
 
 import re
 
-from conftest import Site
+from e2e_sites import Site
 
 
 def test_two_watchers_share_the_people_and_each_has_its_own_health(new_site) -> None:
