@@ -23,7 +23,7 @@ $(READY): pyproject.toml requirements-dev.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	@echo "presencebridge: making the environment in $(VENV) and fetching what is locked; once, and it takes a while"
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing: apt-get install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -71,7 +71,7 @@ lock: $(TOOLS)/ready  ## the locks anew, from pyproject.toml; what is locked sta
 $(TOOLS)/ready: requirements-tools.lock
 	@echo "presencebridge: making the environment of the tools in $(TOOLS); once, and it takes a while"
 	@$(PYTHON) -m venv $(TOOLS)
-	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-tools.lock
+	@$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --requirement requirements-tools.lock
 	@touch $@
 
 wheel: $(READY)  ## dist/presencebridge-*.whl

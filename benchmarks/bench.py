@@ -84,7 +84,9 @@ def main() -> None:
         command = f"python benchmarks/bench.py --only {given.only}"
     done = run(given.only.split(","), quick=given.quick, command=command)
     RESULTS.mkdir(exist_ok=True)
-    name = "quick" if given.quick else done.at.replace(" UTC", "").replace(" ", "-").replace(":", "")
+    name = done.at.replace(" UTC", "").replace(" ", "-").replace(":", "")
+    if given.quick:
+        name = "-".join(["quick", *(given.only.split(",") if given.only != ",".join(every) else ())])
     file = RESULTS / f"{name}.json"
     file.write_bytes(msgspec.json.format(msgspec.json.encode(done), indent=1))
     file.with_suffix(".svg").write_text(report.plot(done), "utf-8")
