@@ -5,7 +5,7 @@ sample the label `site` there. So what counts does not know of other sites, and 
 its metrics with it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -165,13 +165,52 @@ class Metrics:
     @property
     def declared(self) -> list[MetricWrapperBase]:
         """All of them, as they are declared above."""
-        return [one for one in vars(self).values() if isinstance(one, MetricWrapperBase)]
+        return _declared(self)
+
+
+class DoorMetrics:
+    """Of one site, wherever it runs: in a cluster each node takes in what comes for any of them."""
+
+    def __init__(self) -> None:
+        registry = self.registry = CollectorRegistry(auto_describe=False)
+        self.refused = Counter(
+            "presencebridge_notifications_refused",
+            "What was not taken in at the door: items with a client_state that no node of the cluster made, "
+            "and bodies of too large a size, which are let fall; requests that were answered with 503, since "
+            "the site was not_running, its queue full, the cluster's engine silent, or this node had no_part "
+            "in the cluster.",
+            ["reason"],
+            registry=registry,
+        )
+        self.takes_part = Gauge(
+            "presencebridge_node_takes_part",
+            "1 while this node takes notifications in and may run the site; 0 while it has no part in its "
+            "cluster.",
+            registry=registry,
+        )
+        self.has_node = Gauge(
+            "presencebridge_site_has_node",
+            "1 while some node runs the site, as far as this one knows; 0 while none of its cluster does.",
+            registry=registry,
+        )
+
+    @property
+    def declared(self) -> list[MetricWrapperBase]:
+        return _declared(self)
+
+
+def _declared(metrics: object) -> list[MetricWrapperBase]:
+    return [one for one in vars(metrics).values() if isinstance(one, MetricWrapperBase)]
+
+
+def all_declared() -> list[MetricWrapperBase]:
+    return [*Metrics().declared, *DoorMetrics().declared]
 
 
 def reference() -> str:
     """All metrics as a table in Markdown: docs/metrics.md holds it."""
     lines = ["| metric | kind | meaning |", "|---|---|---|"]
-    for metric in Metrics().declared:
+    for metric in all_declared():
         # The library tells of its metrics by these only.
         name = metric._name + ("_total" if metric._type == "counter" else "")  # noqa: SLF001
         labels = ",".join(("site", *metric._labelnames))  # noqa: SLF001
@@ -179,20 +218,20 @@ def reference() -> str:
     return "\n".join(lines)
 
 
-def exposition(sites: Mapping[str, Metrics]) -> bytes:
+def exposition(sites: Mapping[str, Metrics], doors: Mapping[str, DoorMetrics] | None = None) -> bytes:
     """All of them in Prometheus' text form, each sample with the label `site`."""
-    return generate_latest(_Joined(sites))
+    return generate_latest(_Joined([*sites.items(), *(doors or {}).items()]))
 
 
 class _Joined(Collector):
     """The registries of all sites as if they were one: a family is told once, whoever has samples of it."""
 
-    def __init__(self, sites: Mapping[str, Metrics]) -> None:
+    def __init__(self, sites: Sequence[tuple[str, Metrics | DoorMetrics]]) -> None:
         self._sites = sites
 
     def collect(self) -> Iterator[Metric]:
         families: dict[str, Metric] = {}
-        for site, metrics in self._sites.items():
+        for site, metrics in self._sites:
             for found in metrics.registry.collect():
                 family = families.get(found.name)
                 if family is None:

@@ -8,6 +8,7 @@ from kit.shown_office import ShownOffice
 from playwright.async_api import expect
 from screens import PHONE
 
+from presencebridge.metrics import DoorMetrics
 from presencebridge.runtime.links import LinkReport, LinkState
 from presencebridge.web import views
 
@@ -278,6 +279,9 @@ class Two:
 
     def cluster(self) -> None:
         return None
+
+    def doors(self) -> dict[str, DoorMetrics]:
+        return {}
 
     def stuck(self) -> list[str]:
         return []

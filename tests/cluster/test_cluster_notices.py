@@ -1,5 +1,6 @@
 """What strangers send is not kept: only items that show a client state of one of the cluster's nodes."""
 
+import collections
 import json
 import random
 from pathlib import Path
@@ -51,8 +52,9 @@ def test_what_was_altered_or_moved_to_another_site_is_not_ours(tmp_path: Path) -
 def test_ours_goes_on_as_it_came_and_of_a_mixture_only_ours(tmp_path: Path) -> None:
     ours = states(tmp_path)
     one, other = ours.new(), ours.new()
-    assert worth_keeping(body(one, other), ours) == [body(one, other)]
-    (kept,) = worth_keeping(body(one, "guessed", None, other), ours)
+    assert worth_keeping(body(one, other), ours) == ([body(one, other)], 0)
+    (kept,), refused = worth_keeping(body(one, "guessed", None, other), ours)
+    assert refused == 2
     assert json.loads(kept) == json.loads(body(one, other))
 
 
@@ -70,13 +72,14 @@ def test_what_is_nobodys_is_let_fall(tmp_path: Path) -> None:
         body("guessed"),
         body(7),
     ):
-        assert worth_keeping(foreign, ours) == []
+        assert worth_keeping(foreign, ours) == ([], 1)
 
 
 def test_a_full_batch_goes_in_parts_that_the_engine_takes(tmp_path: Path) -> None:
     ours = states(tmp_path)
     whole = body(*(ours.new() for _ in range(650)), encryptedContent="x" * 3000)
-    parts = worth_keeping(whole, ours)
+    parts, refused = worth_keeping(whole, ours)
+    assert refused == 0
     assert len(whole) > 1_900_000
     assert max(map(len, parts)) < 600_000
     values = [item for part in parts for item in json.loads(part)["value"]]
@@ -88,12 +91,19 @@ def test_a_full_batch_goes_in_parts_that_the_engine_takes(tmp_path: Path) -> Non
 async def test_strangers_fill_nothing_and_are_told_nothing(tmp_path: Path) -> None:
     world = World(random.Random(1))
     ours = seal(tmp_path, new_key())
-    intake = Intake(SimulatedEngine(world, "a"), ours)
+    refused: collections.Counter[str] = collections.Counter()
+
+    def on_refused(site: str, why: str, count: int) -> None:
+        refused[f"{site} {why}"] += count
+
+    intake = Intake(SimulatedEngine(world, "a"), ours, on_refused)
     for number in range(50):
         assert await intake.take("berlin", body(f"berlin~guess {number}"))
     assert world.messages("berlin", 0, 100) == []
     valid = body(SignedStates(ours, mark_of("berlin")).new())
     assert await intake.take("berlin", valid)
     assert [one.body for one in world.messages("berlin", 0, 100)] == [valid]
+    assert refused == {"berlin client_state": 50}
     world.is_down = True
     assert not await intake.take("berlin", body(SignedStates(ours, mark_of("berlin")).new()))
+    assert refused["berlin engine"] == 1

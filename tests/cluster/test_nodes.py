@@ -137,6 +137,11 @@ async def test_a_node_with_another_cluster_key_takes_no_part_and_says_why(tmp_pa
 
             assert await answer(wrong) == 503, "whoever asks tries another node"
             assert await answer(right) == 202
+            metrics = (await trial.http.get(f"http://127.0.0.1:{wrong.page_port}/metrics")).text
+            assert 'presencebridge_notifications_refused_total{reason="no_part",site="site01"}' in metrics
+            assert 'presencebridge_node_takes_part{site="site01"} 0.0' in metrics
+            metrics = (await trial.http.get(f"http://127.0.0.1:{right.page_port}/metrics")).text
+            assert 'presencebridge_site_has_node{site="site01"} 1.0' in metrics
             ready = await trial.http.get(f"http://127.0.0.1:{wrong.page_port}/readyz")
             assert ready.status_code == 503
             assert "cluster key does not fit" in ready.text

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import httpx2
 
+from presencebridge.metrics import DoorMetrics
 from presencebridge.web.node import Site, operator_app
 
 
@@ -17,6 +18,9 @@ class Begins:
 
     def cluster(self) -> None:
         return None
+
+    def doors(self) -> dict[str, DoorMetrics]:
+        return {}
 
     def stuck(self) -> list[str]:
         return []

@@ -1,7 +1,9 @@
 """A folder of sites: each for itself, coming, changing and going while the others do not notice."""
 
 import re
+from types import SimpleNamespace
 
+import httpx2
 import pytest
 from folder_kit import found, offices, running, until
 
@@ -215,3 +217,44 @@ async def test_a_folder_without_sites_waits_for_the_first(tmp_path):
             assert (await node.ask("/readyz")).status_code == 503
             berlin.file.write_text(text)
             await node.in_step("berlin")
+
+
+async def test_what_is_not_taken_in_at_the_door_is_counted_by_site_and_reason(tmp_path):
+    async with offices(tmp_path, "berlin", "bonn"), running(tmp_path) as node:
+        await node.in_step("berlin", "bonn")
+        node.node._door.open_to({"/berlin": ["berlin"], "/bonn": ["bonn"]})
+        door = httpx2.ASGITransport(app=node.node._door)
+        async with httpx2.AsyncClient(transport=door, base_url="http://localhost") as sender:
+
+            async def post(path: str, body: bytes) -> int:
+                return (await sender.post(path, content=body)).status_code
+
+            assert await post("/berlin", b"{}") == 503
+            assert await post("/bonn", b"x" * 5_000_000) == 202
+            node.node._keepers["bonn"].site._receiver = SimpleNamespace(offer=lambda _body: False)
+            assert [await post("/bonn", b"{}") for _ in range(2)] == [503, 503]
+        metrics = (await node.ask("/metrics")).text
+        refused = "presencebridge_notifications_refused_total"
+        assert sorted(line for line in metrics.splitlines() if line.startswith(refused)) == [
+            f'{refused}{{reason="full",site="bonn"}} 2.0',
+            f'{refused}{{reason="not_running",site="berlin"}} 1.0',
+            f'{refused}{{reason="size",site="bonn"}} 1.0',
+        ]
+        assert 'presencebridge_node_takes_part{site="bonn"} 1.0' in metrics
+        assert 'presencebridge_site_has_node{site="bonn"} 1.0' in metrics
+
+
+async def test_who_may_see_one_site_is_told_of_no_other_at_the_door(tmp_path):
+    (tmp_path / "bonn-token").write_text("b" * 20)
+    (tmp_path / "all-token").write_text("a" * 20)
+    async with offices(tmp_path, "berlin", "bonn"):
+        text = (tmp_path / "node.toml").read_text()
+        access = '[[operator.access]]\ntoken_file = "bonn-token"\nsites = ["bonn"]\n'
+        text = text.replace("[webhook]", f'token_file = "all-token"\n{access}[webhook]')
+        (tmp_path / "node.toml").write_text(text)
+        for name in ("bonn-token", "all-token"):
+            (tmp_path / name).chmod(0o600)
+        async with running(tmp_path) as node:
+            node.node._refused("berlin", "full")
+            assert "berlin" not in (await node.ask("/metrics", "b" * 20)).text
+            assert 'reason="full"' in (await node.ask("/metrics", "a" * 20)).text

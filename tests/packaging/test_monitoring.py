@@ -12,7 +12,7 @@ import yaml
 from prometheus_client import Counter, Histogram
 
 from presencebridge.cli.main import app
-from presencebridge.metrics import Metrics
+from presencebridge.metrics import all_declared
 
 HERE = Path(__file__).parent
 PACKAGING = HERE.parents[1] / "packaging"
@@ -42,7 +42,7 @@ def expressions() -> list[str]:
 def names() -> dict[str, set[str]]:
     """Each series that there can be, with its labels."""
     found: dict[str, set[str]] = {}
-    for metric in Metrics().declared:
+    for metric in all_declared():
         labels = {"site", "instance", "job", *metric._labelnames}
         if isinstance(metric, Counter):
             found[f"{metric._name}_total"] = labels
@@ -96,7 +96,7 @@ def test_every_metric_and_label_that_is_named_exists(text: str) -> None:
 
 def test_whatever_is_measured_is_shown_somewhere() -> None:
     shown = used(" ".join([*expressions(), *(alert["expr"] for alert in ALERTS)]))
-    for metric in Metrics().declared:
+    for metric in all_declared():
         assert any(name.startswith(metric._name) for name in shown), metric._name
 
 

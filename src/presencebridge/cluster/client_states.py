@@ -6,7 +6,7 @@ is. Whether it is the subscription's own, and all else, is for the site's owner 
 
 import secrets
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -41,17 +41,27 @@ _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_item = msgspec.json.Decoder(_Item).decode
 
 
-def worth_keeping(body: bytes, states: ClientStates) -> list[bytes]:
-    """What of a notification shows a client state of ours, in parts that the engine takes."""
+class Worth(NamedTuple):
+    """What of a notification is worth keeping."""
+
+    parts: list[bytes]
+    """What shows a client state of ours, each part such that the engine takes it."""
+    refused: int
+    """Items that do not; one for a body that is no notification."""
+
+
+def worth_keeping(body: bytes, states: ClientStates) -> Worth:
+    """PURE."""
     try:
         found = _decode(body)
         items = _decode_items(found["value"])
         ours = [item for item in items if states.are_made_here(_decode_item(item).client_state or "")]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError):
-        return []
+        return Worth([], 1)
     if len(ours) == len(items) and len(body) <= _LARGEST_PART:
-        return [body] if items else []
-    return [msgspec.json.encode({**found, "value": part}) for part in _parts(ours)]
+        return Worth([body] if items else [], 0 if items else 1)
+    parts = [msgspec.json.encode({**found, "value": part}) for part in _parts(ours)]
+    return Worth(parts, len(items) - len(ours))
 
 
 def _parts(items: list[msgspec.Raw]) -> Iterator[list[msgspec.Raw]]:

@@ -18,7 +18,7 @@ from presencebridge.cluster.files import Seal, SharedFiles
 from presencebridge.cluster.guard import Guard
 from presencebridge.cluster.key_check import CURE, DOES_NOT_FIT, KeyCheck
 from presencebridge.cluster.moving_in import move_in
-from presencebridge.cluster.notices import Delivery, Intake
+from presencebridge.cluster.notices import Delivery, Intake, OnRefused
 from presencebridge.cluster.outside import SharedOutside
 from presencebridge.cluster.ownership import Ownership, Tenure
 from presencebridge.cluster.records import ALL_SIGN_INS, NodeRecord, sign_in_of, site_prefix
@@ -72,6 +72,7 @@ class Cluster:
         self._sites: Mapping[str, Path] = {}
         """Their state folders, by their names."""
         self._intake: Intake | None = None
+        self.on_refused: OnRefused = lambda _site, _why, _count: None
         self.trouble = "it has not reached NATS yet"
         """Why this node is no part of it just now; empty if it is."""
         self.session: Session | None = None
@@ -90,7 +91,10 @@ class Cluster:
 
     async def take(self, site: str, body: bytes) -> bool:
         """Take in a notification for any site; True once the engine has it."""
-        return self._intake is not None and await self._intake.take(site, body)
+        if self._intake is None:
+            self.on_refused(site, "no_part", 1)
+            return False
+        return await self._intake.take(site, body)
 
     def view(self) -> ClusterView:
         """Nodes and owners, as last seen: within a lease or so."""
@@ -127,7 +131,7 @@ class Cluster:
                         while waits := await move_in(engine, self._seal, self._sites):
                             self._say_trouble(waits)
                             await asyncio.sleep(_AGAIN_S)
-                        self._intake = Intake(engine, self._seal)
+                        self._intake = Intake(engine, self._seal, self.on_refused)
                         await self._live(node, engine, keys)
             except EngineError as error:
                 self.trouble = str(error)

@@ -41,18 +41,25 @@ _NUDGE_EVERY_S: Final = 0.03
 """As long as more of the site's are under way."""
 
 
+OnRefused = Callable[[str, str, int], None]
+"""Of which site, why, and how many."""
+
+
 class Intake:
     """What any node does with a notification of any site."""
 
-    def __init__(self, engine: Engine, seal: Seal) -> None:
+    def __init__(self, engine: Engine, seal: Seal, on_refused: OnRefused = lambda *_: None) -> None:
         self._engine, self._seal = engine, seal
+        self._on_refused = on_refused
         self._nudges: dict[str, _Nudges] = {}
         self._told_at = float("-inf")
 
     async def take(self, site: str, body: bytes) -> bool:
         """True once the engine has all of it that one of us can have asked for; the rest is let fall."""
         subject = notices_subject(site)
-        parts = worth_keeping(body, SignedStates(self._seal, mark_of(site)))
+        parts, refused = worth_keeping(body, SignedStates(self._seal, mark_of(site)))
+        if refused:
+            self._on_refused(site, "client_state", refused)
         if not parts:
             self._tell(site)
             return True
@@ -63,6 +70,7 @@ class Intake:
                 # Side by side, and in order all the same: they leave by one connection, as they are begun.
                 kept = await asyncio.gather(*(self._keep(site, subject, part) for part in parts))
         except (EngineError, TimeoutError):
+            self._on_refused(site, "engine", 1)
             return False
         else:
             nudges.newest = max(nudges.newest, *kept)

@@ -13,7 +13,7 @@ from presencebridge.adapters import Outside
 from presencebridge.config import Loaded, NodeConfig, parse_listen, secret
 from presencebridge.ending import ended
 from presencebridge.errors import Misconfigured
-from presencebridge.metrics import Metrics
+from presencebridge.metrics import DoorMetrics, Metrics
 from presencebridge.node.keeper import Keeper, path_of
 from presencebridge.node.no_site import NoSite, in_short
 from presencebridge.node.ownership import Alone, Ownership
@@ -66,7 +66,9 @@ class Node:
         """Sites of which no config could be used so far."""
         self._tasks: asyncio.TaskGroup | None = None
         self._stack = contextlib.AsyncExitStack()
-        self._door = Door(self._ownership.take or self.take, self._too_large)
+        self._doors: dict[str, DoorMetrics] = {}
+        self._ownership.on_refused = self._refused
+        self._door = Door(self._ownership.take or self._take_here, self._too_large)
         self._guard: Guard | None = None
         self._wanted = asyncio.Event()
         self._died: Exception | None = None
@@ -298,9 +300,30 @@ class Node:
         keeper = self._keepers.get(site)
         return keeper is not None and keeper.site.offer(body)
 
+    def _take_here(self, site: str, body: bytes) -> bool:
+        """The same, for what comes at the door where there is no other node."""
+        taken = self.take(site, body)
+        if not taken:
+            keeper = self._keepers.get(site)
+            self._refused(site, "full" if keeper is not None and keeper.site.takes_in else "not_running")
+        return taken
+
     def _too_large(self, site: str) -> None:
+        self._refused(site, "size")
         if site in self._keepers:
             self._keepers[site].site.too_large()
+
+    def _refused(self, site: str, why: str, count: int = 1) -> None:
+        self._doors.setdefault(site, DoorMetrics()).refused.labels(why).inc(count)
+
+    def doors(self) -> Mapping[str, DoorMetrics]:
+        """What is counted of all sites, wherever they run."""
+        cluster = self.cluster()
+        for site in self._found.sites:
+            door = self._doors.setdefault(site, DoorMetrics())
+            door.takes_part.set(cluster is None or not cluster.trouble)
+            door.has_node.set(cluster is None or cluster.elsewhere.get(site) != "")
+        return {site: self._doors[site] for site in self._found.sites}
 
     async def _listen_to_operators(self, stack: contextlib.AsyncExitStack) -> None:
         operator = self._found.node.operator

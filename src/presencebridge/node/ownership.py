@@ -9,6 +9,7 @@ from presencebridge.adapters import Outside
 from presencebridge.web.views import ClusterView
 
 Take = Callable[[str, bytes], Awaitable[bool]]
+Refused = Callable[[str, str, int], None]
 
 
 class Runs(Protocol):
@@ -30,6 +31,9 @@ class Runs(Protocol):
 
 class Ownership(Protocol):
     """Tells a node what to run."""
+
+    on_refused: Refused
+    """Called with what `take` does not take in: of which site, why, and how many."""
 
     @property
     def take(self) -> Take | None:
@@ -54,6 +58,7 @@ class Alone:
     take: Take | None = None
 
     def __init__(self) -> None:
+        self.on_refused: Refused = lambda _site, _why, _count: None
         self._sites: Collection[str] = ()
         self._changed = asyncio.Event()
 

@@ -373,6 +373,11 @@ class Site:
         """Take a notification in. False if that can't be done just now: the sender should come again."""
         return self._receiver is not None and self._receiver.offer(body)
 
+    @property
+    def takes_in(self) -> bool:
+        """Whether it wants notifications at all just now."""
+        return self._receiver is not None
+
     def too_large(self) -> None:
         """Somebody sent a body that was too large to be taken in."""
         self._rejected(Reject.SIZE)

@@ -18,7 +18,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from presencebridge.metrics import CONTENT_TYPE, exposition
+from presencebridge.metrics import CONTENT_TYPE, DoorMetrics, exposition
 from presencebridge.web.guard import IS_TRUSTED, MAY_SEE, Guard
 from presencebridge.web.operator import Site, livez, site_app
 from presencebridge.web.page import Sites, site_view, sites_live, sites_page, static
@@ -38,6 +38,9 @@ class Node(Protocol):
 
     def sites(self) -> Mapping[str, Site]: ...
     def cluster(self) -> ClusterView | None: ...
+    def doors(self) -> Mapping[str, DoorMetrics]:
+        """What is counted of all sites, wherever they run."""
+
     def stuck(self) -> list[str]:
         """What has not moved for too long; nothing if progress is made."""
 
@@ -74,6 +77,9 @@ class One:
 
     def cluster(self) -> ClusterView | None:
         return None
+
+    def doors(self) -> Mapping[str, DoorMetrics]:
+        return {}
 
     def stuck(self) -> list[str]:
         return self._site.stuck()
@@ -207,7 +213,11 @@ class _Common:
         sites = _visible(self._node, request.scope)
         for site in sites.values():
             site.measure()
-        text = exposition({name: site.metrics for name, site in sites.items()})
+        may_see = request.scope[MAY_SEE]
+        doors = {
+            name: door for name, door in self._node.doors().items() if may_see is None or name in may_see
+        }
+        text = exposition({name: site.metrics for name, site in sites.items()}, doors)
         return Response(text, media_type=CONTENT_TYPE)
 
     async def redirect(self, request: Request) -> Response:
