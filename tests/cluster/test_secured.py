@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from secured import DOCS, Accounts, make_certificates, server_config
 
 from presencebridge.cluster.engine import Engine, EngineError, Fence
 from presencebridge.cluster.files import new_key
-from presencebridge.cluster.nats_engine import nats_engine
+from presencebridge.cluster.nats_engine import NatsEngine, nats_engine
 from presencebridge.cluster.opening import access_of
 from presencebridge.config.cluster_section import ClusterSection, problems_of
 
@@ -24,13 +25,15 @@ ALLOWED = tuple(re.findall(r"`([^`]+)`", _SENTENCE))
 
 
 @contextlib.asynccontextmanager
-async def engine_of(section: ClusterSection) -> AsyncIterator[Engine]:
+async def engine_of(section: ClusterSection) -> AsyncIterator[NatsEngine]:
     assert problems_of(section) == []
     async with nats_engine(access_of(section), "test") as engine:
         yield engine
 
 
-async def test_a_node_reaches_nats_by_tls_with_its_credentials_and_nobody_else_does(tmp_path: Path) -> None:
+async def test_a_node_reaches_nats_by_tls_with_its_credentials_and_nobody_else_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder, accounts = tmp_path / "nats", Accounts()
     make_certificates(folder)
     make_certificates(tmp_path / "others", ())
@@ -51,6 +54,13 @@ async def test_a_node_reaches_nats_by_tls_with_its_credentials_and_nobody_else_d
                     engine = await stack.enter_async_context(engine_of(section))
                     break
             await _everything_works(engine)
+            with caplog.at_level(logging.WARNING):
+                lost = engine.connected_to
+                servers.kill(servers.client_ports.index(int(lost.rpartition(":")[2])))
+                while engine.connected_to in ("", lost):
+                    await asyncio.sleep(0.05)
+                logging.getLogger("asyncio").warning("something else")
+            assert [one.message for one in caplog.records if one.name == "asyncio"] == ["something else"]
 
         async def is_refused(why: str, **wrong: Path | None) -> None:
             with pytest.raises(EngineError, match=f"(?i){why}"):

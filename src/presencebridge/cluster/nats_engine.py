@@ -9,6 +9,7 @@ ADR-31), and plain messages tell that there is something to read. Fences are the
 import asyncio
 import contextlib
 import itertools
+import logging
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
@@ -69,6 +70,14 @@ class Access:
         self.prefix, self.replicas = prefix, replicas
 
 
+def _says_more(record: logging.LogRecord) -> bool:
+    """False for a warning of asyncio's that says nothing, at each end of a connection by TLS.
+
+    nats-py turns TLS on after it has connected, so the protocol beneath does not know of it.
+    """
+    return record.getMessage() != "returning true from eof_received() has no effect when using ssl"
+
+
 @contextlib.asynccontextmanager
 async def nats_engine(access: Access, name: str) -> AsyncIterator["NatsEngine"]:
     """Connected and with its streams, once the block is entered. Raises `EngineError` where it can't be."""
@@ -77,6 +86,7 @@ async def nats_engine(access: Access, name: str) -> AsyncIterator["NatsEngine"]:
         options["user_credentials"] = str(access.credentials)
     if access.tls is not None:
         options["tls"] = access.tls
+        logging.getLogger("asyncio").addFilter(_says_more)
     trouble: dict[str, None] = {}
     """What was in the way, each thing once: the last one alone says little."""
 
