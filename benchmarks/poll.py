@@ -99,7 +99,7 @@ async def measured(people: int, url: str, plan: "Plan") -> dict[str, Any]:
     for number, member in enumerate(everybody):
         everybody.identify(member, user_id(number), f"Person {number}")
     told: set[str] = set()
-    complete = asyncio.Event()
+    complete, complete_at = asyncio.Event(), 0.0
 
     async with contextlib.AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -113,10 +113,12 @@ async def measured(people: int, url: str, plan: "Plan") -> dict[str, Any]:
         hub.on_read_wanted = reader.want
 
         def seen(member: Member, event: PresenceSeen) -> None:
+            nonlocal complete_at
             hub.seen(member, event)
             if not complete.is_set():
                 told.add(member.key)
                 if len(told) == people:
+                    complete_at = time.monotonic()
                     complete.set()
 
         reader.on_seen = seen
@@ -130,9 +132,9 @@ async def measured(people: int, url: str, plan: "Plan") -> dict[str, Any]:
             begun = time.monotonic()
             loops.append(tasks.create_task(reader.run()))
             await complete.wait()
-            first_s = time.monotonic() - begun
+            first_s = complete_at - begun
             told.clear()
-            first_reads = len((await _told(http))["reads"])
+            first_reads = sum(at <= complete_at for at in (await _told(http))["reads"])
             await asyncio.sleep(2 * reader.interval_s)
 
             quiet = await _phase(http, phones, reader, people * CHANGES_A_DAY / OFFICE_HOURS_S, plan.quiet_s)

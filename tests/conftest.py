@@ -15,6 +15,14 @@ hypothesis.settings.register_profile("same", derandomize=True)
 hypothesis.settings.load_profile("default" if os.environ.get("HYPOTHESIS_RANDOM") else "same")
 
 
+_LONGEST = (
+    "test_the_life_of_the_package",
+    "test_every_shell_block_is_run_as_it_stands_or_says_why_not",
+    "test_what_was_installed_plays_the_demo",
+    "test_no_secret_is_told_in_work_and_in_trouble",
+)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest goes first, so that no worker is left alone with it at the end."""
-    items.sort(key=lambda item: item.path.name != "test_package.py")
+    """The longest go first, one after another, so that no worker is left alone with one at the end."""
+    items.sort(key=lambda item: _LONGEST.index(item.name) if item.name in _LONGEST else len(_LONGEST))
