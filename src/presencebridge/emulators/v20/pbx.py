@@ -32,7 +32,8 @@ class Pbx:
         self.calls = Calls()
         self.users: dict[int, dict[str, Any]] = {}
         self._ids: dict[str, int] = {}
-        """Users' ids by their numbers, as far as they are known."""
+        """Users' ids by their numbers, as they were when it was looked last."""
+        self._ids_are_old = False
         self.queues: dict[str, str] = {}
         self._devices: dict[str, tuple[Device, ...]] = {
             # 3CX's samples call from the first device of their route point.
@@ -56,6 +57,7 @@ class Pbx:
                 schema.forwarding_profile(first + index, name) for index, name in enumerate(PROFILES)
             ]
         self.users[self._last_id] = user
+        self._ids_are_old = True
         self._devices[number] = (
             Device(f"sip:{number}@127.0.0.1:5060", "Desk phone"),
             Device(f"sip:{number}@127.0.0.1:5063", "3CX Web Client"),
@@ -64,22 +66,23 @@ class Pbx:
 
     def change_user(self, user: dict[str, Any], properties: dict[str, Any]) -> None:
         user.update(properties)
+        self._ids_are_old |= "Number" in properties
         if {"FirstName", "LastName"} & set(properties) and "DisplayName" not in properties:
             user["DisplayName"] = _display_name(user)
 
     def remove_user(self, user: dict[str, Any]) -> None:
         """The user goes, and leaves every call."""
         del self.users[user["Id"]]
+        self._ids_are_old = True
         self._devices.pop(user["Number"], None)
         for leg in self.calls.legs_of(user["Number"]):
             self.calls.end_leg(leg)
 
     def user(self, number: str) -> dict[str, Any] | None:
-        user = self.users.get(self._ids.get(number, 0))
-        if user is None or user["Number"] != number:  # users come and go: the index is made anew
+        if self._ids_are_old:
             self._ids = {user["Number"]: user_id for user_id, user in self.users.items()}
-            user = self.users.get(self._ids.get(number, 0))
-        return user
+            self._ids_are_old = False
+        return self.users.get(self._ids.get(number, 0))
 
     def numbers(self) -> set[str]:
         return {user["Number"] for user in self.users.values()}
