@@ -701,6 +701,15 @@ def test_mirror_follows_a_change_that_came_while_the_first_write_was_on_its_way(
     book.feed(wrote(AWAY, OUT_OF_OFFICE)).expect()
 
 
+def test_mirror_follows_from_what_only_a_notification_said_to_what_a_read_says():
+    """In one step: nobody asked for Available between the two."""
+    book = at_rest(MIRROR).feed(notified(DND)).expect(look(Because.TO_CONFIRM), take(OUT_OF_OFFICE))
+    book.feed(wrote(AVAILABLE, OUT_OF_OFFICE)).expect()
+    book.now += 4
+    book.feed(teams(MEETING)).expect(take(AWAY, (AVAILABLE, OUT_OF_OFFICE)))
+    book.feed(wrote(OUT_OF_OFFICE, AWAY), teams(FREE)).expect(give_back())
+
+
 def test_a_second_value_that_fails_to_arrive_leaves_the_first_one_ours():
     book = (
         taken(MIRROR).feed(teams(DND)).expect(take(OUT_OF_OFFICE, (AVAILABLE, AWAY))).feed(PBX_FAILS).expect()

@@ -235,6 +235,19 @@ async def test_an_extension_that_changes_while_it_is_read_is_read_again():
     assert seen == [(LegState.DIALING,), (C,)]
 
 
+async def test_a_call_that_ends_before_the_next_one_was_read_is_not_the_last():
+    """As after a sleep of the machine, when events come all at once."""
+    async with office() as site:
+        first = await site.call("101")
+        await asyncio.sleep(1)
+        await site.play("POST", "/faults", {"latency_s": 0.5})
+        await site.call("101")
+        await site.play("DELETE", f"/calls/{first}")
+        await asyncio.sleep(2)
+        assert site.legs("101") == (C,)
+        assert ("101", LegsSeen(())) not in site.seen[site.seen.index(("101", LegsSeen((C,)))) :]
+
+
 async def test_a_read_of_an_extension_that_fails_is_made_up_for_at_once():
     async with office() as site:
         await site.play("POST", "/faults", {"status": {"code": 503, "count": 1, "path": "/participants"}})

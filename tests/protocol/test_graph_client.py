@@ -469,3 +469,18 @@ async def test_a_kept_connection_that_graph_had_given_up_is_no_trouble():
 
     assert (await Graph(answer).client.run(READ)).value == ()
     assert times == 2
+
+
+async def test_a_connection_that_was_cut_is_not_tried_again_before_a_retry_after_is_over():
+    """Somebody else's answer asks to wait while the request is under way."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        if request.url.path == READ.path:
+            return httpx2.Response(429, headers={"Retry-After": "20"})
+        raise httpx2.ReadError("cut")
+
+    graph = Graph(answer)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_refused(graph, READ))
+        tasks.create_task(_refused(graph, WRITE))
+    assert len(graph.times("clearPresence")) == 1

@@ -397,6 +397,8 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
     free = target == AVAILABLE
     believed = person is not None and state.hint is None
     refuted = claim is not None and claim.hinted and believed and claim.value != target
+    if refuted and spell is not None and not spell.done and spell.target == target:
+        refuted = False  # another status is asked for: it takes the place of ours at once
 
     if claim and not claim.ours and (free or refuted or not policy.teams_to_3cx):
         say(Note(Because.STATUS_LEFT_ALONE, state.status or ""))
@@ -436,7 +438,8 @@ def _take(state: State, spell: Spell, person: Presence, now: float, policy: Poli
     if claim is None:
         claim = StatusClaim(spell.target, "", person, now, hinted=state.hint is not None)
     elif claim.value != spell.target:
-        claim = replace(claim, value=spell.target, why=person, since=now, confirmed=False)
+        hinted = state.hint is not None
+        claim = replace(claim, value=spell.target, why=person, since=now, confirmed=False, hinted=hinted)
     if not claim.ours:
         claim = replace(claim, before=state.status or "")
     older_of_ours = tuple(status for status in claim.ours if status != claim.value)

@@ -57,14 +57,18 @@ class _Gate:
         """
         loop = asyncio.get_running_loop()
         while True:
-            if may_wait and self._closed_until > loop.time():
+            if may_wait and self.is_closed:
                 raise self._closed()
             turn = loop.create_future()
             self._waiting[may_wait].append(turn)
             self._let_go()
             await turn
-            if self._closed_until <= loop.time():  # it may have been closed before we came to it
+            if not self.is_closed:  # it may have been closed before we came to it
                 return
+
+    @property
+    def is_closed(self) -> bool:
+        return self._closed_until > asyncio.get_running_loop().time()
 
     def close(self, seconds: float) -> None:
         until = asyncio.get_running_loop().time() + seconds
@@ -147,6 +151,8 @@ class GraphClient:
                 try:
                     status, answer_headers, body = await self._send(call, headers, content)
                 except WAS_CUT:  # everything that we ask Graph for may be asked for twice
+                    if self._gates[call.resource].is_closed:  # somebody else's answer said so meanwhile
+                        raise
                     status, answer_headers, body = await self._send(call, headers, content)
         except TimeoutError:
             raise TryAgain(f"Graph did not answer within {_TIMEOUT_S:g} s") from None

@@ -237,14 +237,14 @@ class Picture:
             if not self._is_wanted(dn):
                 continue
             last = self._told.get(dn, 0)
-            expected = not told_all_along or last > mark.events or self._is_due(dn)
+            expected = not told_all_along or last > mark.events or self.is_due(dn)
             before = self.legs_of(dn)
             self.one(dn, participants, mark)
             if not expected and self.legs_of(dn) != before:
                 self._untold[dn] = last
         self._painted_socket = mark.socket
 
-    def _is_due(self, dn: str) -> bool:
+    def is_due(self, dn: str) -> bool:
         """Whether an event told of a change that no read has shown yet."""
         return self._changed.get(dn, 0) > self._read_at.get(dn, 0)
 

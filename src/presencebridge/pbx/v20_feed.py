@@ -208,7 +208,7 @@ class V20Calls:
             elif event.told is v20_calls.Told.REMOVED:
                 if self._picture.hides(event.dn):
                     self.on_gap()
-                else:
+                elif not self._picture.is_due(event.dn):  # else the read tells: another call may have begun
                     self.on_legs(event.dn, self._picture.legs_of(event.dn))
 
     def _connected(self) -> None:
