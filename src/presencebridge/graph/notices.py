@@ -5,7 +5,6 @@ the private key; the signature is checked before anything decrypted is used.
 https://learn.microsoft.com/graph/change-notifications-with-resource-data
 """
 
-import base64
 import binascii
 import hashlib
 import hmac
@@ -305,12 +304,12 @@ def decrypt(content: wire.EncryptedContent, private_key: rsa.RSAPrivateKey) -> b
     Raises `Rejected`. The initialisation vector is the first 16 bytes of the key.
     """
     try:
-        sealed = base64.b64decode(content.data_key, validate=True)
-        data = base64.b64decode(content.data, validate=True)
-        signature = base64.b64decode(content.data_signature, validate=True)
+        sealed = binascii.a2b_base64(content.data_key, strict_mode=True)
+        data = binascii.a2b_base64(content.data, strict_mode=True)
+        signature = binascii.a2b_base64(content.data_signature, strict_mode=True)
     except (binascii.Error, ValueError):
         raise Rejected(Reject.CONTENT) from None
-    if base64.b64encode(signature).decode() != content.data_signature:
+    if binascii.b2a_base64(signature, newline=False).decode() != content.data_signature:
         raise Rejected(Reject.CONTENT)  # with a second spelling, an item could be replayed unnoticed
     try:
         key = private_key.decrypt(sealed, _OAEP)

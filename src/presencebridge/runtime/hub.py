@@ -15,6 +15,7 @@ import functools
 from collections.abc import Callable, Coroutine
 from typing import Final, NamedTuple
 
+import msgspec
 import structlog
 from msgspec.structs import replace
 
@@ -80,7 +81,7 @@ class _Decided(NamedTuple):
     commands: tuple[AnyCommand, ...]
 
 
-class _Batch(NamedTuple):
+class _Batch(msgspec.Struct, eq=False):
     """What is saved together, by person."""
 
     since: float
