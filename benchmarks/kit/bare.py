@@ -21,7 +21,7 @@ class Answering(asyncio.Protocol):
         end = self._data.find(b"\r\n\r\n")
         if end < 0:
             return
-        length = int(self._data[:end].rpartition(b"content-length: ")[2])
+        length = int(self._data[:end].lower().rpartition(b"content-length: ")[2].partition(b"\r\n")[0])
         if len(self._data) >= end + 4 + length:
             self._data = b""
             self._transport.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")

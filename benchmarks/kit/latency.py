@@ -152,7 +152,7 @@ def _beside_deaf(people: int, seconds: float, rounds: int) -> list[Measure]:
     deaf = max(1, people // 100)
     others: dict[bool, Times] = {False: [], True: []}
     pbx = f"timeout_s = {TIMEOUT_S}\nstatus_every_s = {5 if people < 100 else 10}"
-    with Rig(people, kind="3cx-web-api", pbx=pbx) as rig:
+    with Rig(people, kind="3cx-web-api", pbx=pbx, rest_s=0.01) as rig:
         for turn in range(2 * rounds + 1):
             is_deaf = turn % 2 == 0 and turn > 0
             rig.order("deaf", extensions=[str(100_000 + number) for number in range(deaf)] if is_deaf else [])
@@ -163,7 +163,7 @@ def _beside_deaf(people: int, seconds: float, rounds: int) -> list[Measure]:
             rig.order("make", items=items, per=1, url=rig.hook)
             rig.order("arrivals")
             paced = rig.order("pace", per_s=50.0)
-            rig.until_idle(0.01)
+            rig.until_idle()
             told = rig.order("arrivals")
             if turn:
                 sent = [

@@ -9,8 +9,10 @@ time inside of `decrypt` is known: the thread's CPU time, not the wall's. By its
 RECEIVE_ONLY  notifications are taken in and thrown away
 NO_BUDGET     Graph's limit of requests is not kept, to see what there is beyond it
 SIGN_IN       tokens are Entra's after all
+PLAIN_LOOP    asyncio's own loop and not uvloop's
 """
 
+import asyncio
 import gc
 import json
 import os
@@ -23,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import uvloop
 
 from presencebridge.adapters import Outside
 from presencebridge.cli import service
@@ -195,6 +198,8 @@ def main() -> None:
         client.BUDGET_PER_S["presence"] = 100_000
     if not os.environ.get("SIGN_IN"):
         node.Outside = BesideEntra
+    if os.environ.get("PLAIN_LOOP"):
+        uvloop.new_event_loop = asyncio.new_event_loop
     put_in_gauges()
     threading.Thread(target=answer_questions, daemon=True).start()
     service.run(config=Path(sys.argv[1]))
