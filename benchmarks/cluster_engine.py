@@ -5,12 +5,14 @@ python benchmarks/cluster_engine.py [--quick]
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "cluster"))
 
@@ -18,8 +20,12 @@ from nats_kit import nats_servers
 from rich.console import Console
 from rich.table import Table
 
-from presencebridge.cluster.engine import Fence
+from presencebridge.cluster.client_states import SignedStates
+from presencebridge.cluster.engine import Engine, Fence, Message
+from presencebridge.cluster.files import Seal, new_key
 from presencebridge.cluster.nats_engine import Access, NatsEngine, nats_engine
+from presencebridge.cluster.notices import Delivery, Intake
+from presencebridge.web.door import mark_of
 
 STATE = b"x" * 700
 """About as long as a person's state."""
@@ -90,11 +96,66 @@ async def measure(engine: NatsEngine, times: int) -> list[tuple[str, str]]:
     return rows
 
 
+class Counted:
+    """An engine as an owner sees it, and how often it is asked for messages."""
+
+    def __init__(self, engine: NatsEngine) -> None:
+        self._engine, self.questions = engine, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    async def messages(self, subject: str, after: int, most: int) -> Sequence[Message]:
+        self.questions += 1
+        return await self._engine.messages(subject, after, most)
+
+
+async def handed_on(engine: NatsEngine, folder: Path, count: int, per_s: float) -> tuple[str, str]:
+    """Notifications for six sites, at an even pace, from the door of one node to the owners."""
+    (folder / "key").write_text(new_key())
+    seal = Seal(folder / "key")
+    owner, intake = Counted(engine), Intake(engine, seal)
+    sites, got = [f"site{number}" for number in range(6)], 0
+
+    def offer(_body: bytes) -> bool:
+        nonlocal got
+        got += 1
+        return True
+
+    reading = []
+    for site in sites:
+        writer: Any = None  # nobody keeps a place here
+        delivery = Delivery(site, cast("Engine", owner), writer, {}, offer)
+        reading.append(asyncio.ensure_future(delivery.read()))
+    states = {site: SignedStates(seal, mark_of(site)).new() for site in sites}
+    await asyncio.sleep(1)
+    owner.questions, numbers, begun = 0, iter(range(count)), time.perf_counter()
+
+    async def send() -> None:
+        for number in numbers:
+            await asyncio.sleep(max(0.0, begun + number / per_s - time.perf_counter()))
+            site = sites[number % len(sites)]
+            item = {"subscriptionId": f"{number}", "clientState": states[site], "data": NOTICE.decode()}
+            if not await intake.take(site, json.dumps({"value": [item]}).encode()):
+                raise SystemExit("NATS did not take it")
+
+    await asyncio.gather(*(send() for _ in range(32)))
+    while got < count:
+        await asyncio.sleep(0.01)
+    for task in reading:
+        task.cancel()
+    return (
+        f"notifications handed on at {per_s:g}/s to 6 sites",
+        f"{owner.questions / count:.2f} questions each",
+    )
+
+
 async def run(times: int) -> None:
     with tempfile.TemporaryDirectory(prefix="engine-") as name, nats_servers(Path(name) / "nats") as servers:
         await servers.ready()
         async with nats_engine(Access(servers.urls), "benchmark") as engine:
             rows = await measure(engine, times)
+            rows.append(await handed_on(engine, Path(name), times * 6, 600.0))
     table = Table("what", "takes", title=f"3 NATS servers, {os.cpu_count()} cores for all of it")
     for row in rows:
         table.add_row(*row)
