@@ -171,6 +171,17 @@ async def throughput(trial: Trial, count: int, seconds: float = 5.0) -> list[str
     return [str(count), f"{rate:.0f}", *costs]
 
 
+async def at_rest(trial: Trial, seconds: float = 10.0) -> str:
+    """What a node costs while nothing happens."""
+    pids = [node.process.pid for node in trial.nodes if node.process is not None]
+    before = sum(map(cpu_s, pids))
+    await asyncio.sleep(seconds)
+    share = (sum(map(cpu_s, pids)) - before) / seconds / len(pids)
+    memory = sum(map(resident_mb, pids)) / len(pids)
+    sites = f"{len(trial.sites) / len(pids):.0f} sites"
+    return f"a node at rest with {sites}: {share * 100:.1f} % of a core, {memory:.0f} MB"
+
+
 async def taken_in(trial: Trial) -> str:
     rows = [await throughput(trial, count) for count in range(1, NODES + 1)]
     return markdown(
@@ -181,6 +192,11 @@ async def taken_in(trial: Trial) -> str:
 def cpu_s(process: int) -> float:
     fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mb(process: int) -> float:
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1000 for line in lines if line.startswith("VmRSS"))
 
 
 async def run(sites: int, people: int, lease_s: float, *, only: str, can_drop: bool) -> None:
@@ -207,7 +223,7 @@ async def run(sites: int, people: int, lease_s: float, *, only: str, can_drop: b
                         f"notifications answered with a yes, lost: {lost or 'none'}"
                     )
                 if only != "faults":
-                    told.append(await taken_in(trial))
+                    told += [await at_rest(trial), await taken_in(trial)]
     took, load = time.monotonic() - begun, os.getloadavg()[2]
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, load {load:.1f}"
     told.append(f"{machine}; it took {took / 60:.1f} minutes")
