@@ -269,6 +269,9 @@ async def test_every_answer_says_how_it_may_be_used(path, token):
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["x-frame-options"] == "DENY"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert policy["base-uri"] == "'none'"
     assert "access-control-allow-origin" not in headers
     assert "set-cookie" not in headers
 
