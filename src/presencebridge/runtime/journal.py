@@ -54,17 +54,16 @@ class Journal:
     """The last entries of each person, and a feed of new ones."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, list[Entry]] = {}
-        """Lists: an empty deque takes 600 bytes, and most people have few entries."""
+        self._entries: dict[str, tuple[Entry, ...]] = {}
+        """Tuples are small, and soon none of the garbage collector's business. Most people have few entries."""
         self._readers: set[asyncio.Queue[Entry | None]] = set()
         self.on_change: Callable[[Entry | None], None] = lambda _entry: None
         """Called with each entry, and with None where something else changed."""
         self.closed = False
 
     def add(self, entry: Entry) -> None:
-        entries = self._entries.setdefault(entry.person, [])
-        entries.append(entry)
-        del entries[:-_ENTRIES_A_PERSON]
+        before = self._entries.get(entry.person, ())
+        self._entries[entry.person] = (*before[-_ENTRIES_A_PERSON + 1 :], entry)
         self.changed(entry)
 
     def changed(self, entry: Entry | None = None) -> None:
@@ -84,7 +83,7 @@ class Journal:
         self.changed()
 
     def of(self, person: str) -> tuple[Entry, ...]:
-        return tuple(self._entries.get(person, ()))
+        return self._entries.get(person, ())
 
     @contextlib.asynccontextmanager
     async def follow(self) -> AsyncIterator[asyncio.Queue[Entry | None]]:

@@ -55,7 +55,7 @@ class How(IntEnum):
     BY_HAND = 3
 
 
-class Named(msgspec.Struct, frozen=True):
+class Named(msgspec.Struct, frozen=True, gc=False):
     """Somebody whom the config names by hand."""
 
     extension: str
@@ -64,7 +64,7 @@ class Named(msgspec.Struct, frozen=True):
     excluded: bool = False
 
 
-class Served(msgspec.Struct, frozen=True):
+class Served(msgspec.Struct, frozen=True, gc=False):
     """Somebody who is served, or would be if Entra knew them: then `user` is None."""
 
     extension: str
@@ -76,7 +76,7 @@ class Served(msgspec.Struct, frozen=True):
     excluded: bool = False
 
 
-class Left(msgspec.Struct, frozen=True):
+class Left(msgspec.Struct, frozen=True, gc=False):
     """Somebody on 3CX, or in the config, who was not matched."""
 
     extension: str
@@ -89,7 +89,7 @@ class Left(msgspec.Struct, frozen=True):
     or a Teams name and its extension (TAKEN)."""
 
 
-class Matching(msgspec.Struct, frozen=True):
+class Matching(msgspec.Struct, frozen=True, gc=False):
     """Everybody, matched or not, by extension."""
 
     served: tuple[Served, ...] = ()
@@ -177,7 +177,7 @@ class _Entra:
         return found | self._own.get(word, set()) | self._further.get(word, set())
 
 
-class _LeftAlone(msgspec.Struct, frozen=True):
+class _LeftAlone(msgspec.Struct, frozen=True, gc=False):
     """Who is excluded: by the words of the config, and whom these mean in Entra."""
 
     words: frozenset[str]
