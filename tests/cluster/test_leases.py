@@ -8,7 +8,6 @@ from unittest import mock
 
 import pytest
 
-from presencebridge.cli.simulate import simulate
 from presencebridge.cluster import ownership, session
 from presencebridge.cluster.ownership import Ownership, Tenure
 from presencebridge.cluster.records import NodeRecord
@@ -116,11 +115,6 @@ def test_a_machine_that_was_asleep_does_not_act() -> None:
 
     assert not run(after(wall_s=60))
     assert run(after(wall_s=-60))
-
-
-def test_the_command_plays_seeds_and_tells_what_became_of_them(capsys: pytest.CaptureFixture[str]) -> None:
-    assert simulate(seeds=range(2, 3), nodes=2) == 0
-    assert capsys.readouterr().out.rstrip().endswith("none wrong")
 
 
 # Broken on purpose --------------------------------------------------------------------------------

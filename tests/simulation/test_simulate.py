@@ -143,15 +143,16 @@ def test_a_seed_replays_exactly_in_another_process():
 
 
 def test_the_command_tells_and_its_last_line_is_the_summary(monkeypatch, capsys):
-    def played(seeds, days, faults, jobs, shrink_s):
-        assert (list(seeds), days, faults, jobs) == ([3, 4, 5], 2, "some", 1)
+    def played(seeds, days, faults, jobs, shrink_s, nodes):
+        assert (list(seeds), days, faults, jobs, nodes) == ([3, 4, 5], 2, "some", 1, 3)
         counts = {"write 3cx": 2, "write teams": 3, "decision": 7, "trouble: killed": 1}
         for seed in seeds:
             wrong = (Violation(4, 12.0, "101", "it is wrong"),) if seed == 4 and shrink_s else ()
             yield campaign.Verdict(seed, wrong, counts, 10.5 + seed, 86_400.0, 50, "d", ("the story",))
 
     monkeypatch.setattr(campaign, "verdicts", played)
-    arguments = ["simulate", "--seeds", "3..5", "--days", "2", "--faults", "some", "--jobs", "1", "--shrink"]
+    arguments = ["simulate", "--seeds", "3..5", "--days", "2", "--faults", "some", "--jobs", "1"]
+    arguments += ["--nodes", "3", "--shrink"]
     with pytest.raises(SystemExit) as ended:
         main([*arguments, "5"])
     lines = capsys.readouterr().out.strip().splitlines()

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from presencebridge.simulation.virtual_loop import InlineWorkers, NothingLeft, VirtualLoop, run
+from presencebridge.simulation.virtual_loop import InlineWorkers, NothingLeft, Process, VirtualLoop, run
 
 
 def test_time_passes_without_waiting_and_in_the_order_of_the_timers():
@@ -58,6 +58,58 @@ def test_a_jump_makes_everything_due_at_once():
         return loop.time()
 
     assert run(story()) == 60.0
+
+
+def test_a_process_that_is_stopped_stands_still_between_two_steps_and_goes_on_in_order():
+    told: list[tuple[float, str]] = []
+
+    async def works(loop: VirtualLoop, name: str, heard: "asyncio.Future[str]") -> None:
+        async def listens() -> None:
+            what = await heard
+            told.append((loop.time(), what))
+
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(listens())
+            for _ in range(3):
+                await asyncio.sleep(1)
+                told.append((loop.time(), name))
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        process, heard = Process(loop), loop.create_future()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(works(loop, "stops", heard), context=process.context())
+            tasks.create_task(works(loop, "goes on", asyncio.ensure_future(asyncio.sleep(9, "later"))))
+            await asyncio.sleep(1.5)
+            process.stop()
+            await asyncio.sleep(2)
+            heard.set_result("heard")
+            await asyncio.sleep(1)
+            assert [what for _, what in told] == ["stops", *["goes on"] * 3]
+            process.go_on()
+
+    run(story())
+    own = [(at, what) for at, what in told if what in {"stops", "heard"}]
+    assert [at for at, _ in own] == [1.0, 4.5, 4.5, 5.5]
+    assert sorted(what for _, what in own[1:3]) == ["heard", "stops"]
+
+
+def test_what_is_cancelled_while_its_process_is_stopped_does_not_run():
+    async def story() -> list[str]:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        process, told = Process(loop), list[str]()
+        timer = loop.call_later(1, told.append, "cancelled", context=process.context())
+        loop.call_later(1, told.append, "done", context=process.context())
+        process.stop()
+        await asyncio.sleep(2)
+        timer.cancel()
+        process.go_on()
+        await asyncio.sleep(1)
+        return told
+
+    assert run(story()) == ["done"]
 
 
 def test_sets_of_tasks_are_gone_through_in_the_order_of_their_making():

@@ -45,11 +45,9 @@ def simulate(
     shrink
         For how many seconds a story in which something is wrong is made shorter before it is told.
     nodes
-        With more than one, only what nodes do among each other is played: five minutes of leases, epochs and
-        fenced writes for each seed, on an engine that is as bad as one may be.
+        With more than one, the service runs on so many machines that share an engine, and they and the
+        engine have troubles too; before that, for each seed, five minutes of what nodes do among each other.
     """
-    if nodes > 1:
-        return _leases(seeds, nodes)
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     from presencebridge.simulation.campaign import Summary, verdicts
@@ -59,7 +57,7 @@ def simulate(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("seeds", total=len(seeds))
-        for verdict in verdicts(seeds, days, faults, jobs or os.cpu_count() or 1, shrink):
+        for verdict in verdicts(seeds, days, faults, jobs or os.cpu_count() or 1, shrink, nodes):
             summary.add(verdict)
             progress.advance(task)
             progress.update(task, description=f"seeds, {len(summary.wrong)} wrong")
@@ -67,27 +65,6 @@ def simulate(
                 _tell(console, verdict)
     _told(console, summary)
     return 1 if summary.wrong else 0
-
-
-def _leases(seeds: range, nodes: int) -> int:
-    import structlog
-
-    from presencebridge.simulation.leases import Played, played
-
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
-    console, results = Console(highlight=False, soft_wrap=True), list[Played]()
-    for seed in seeds:
-        result = played(seed, 300.0, nodes)
-        results.append(result)
-        for what in result.wrong[:5]:
-            console.print(f"[red]seed {seed} is wrong[/]: {escape(what)}")
-    wrong = sum(bool(result.wrong) for result in results)
-    acts, moves, refused = (
-        sum(getattr(result, word) for result in results) for word in ("acts", "moves", "refused")
-    )
-    told = f"{acts} acts, {moves} changes of owner, {refused} late writes refused"
-    console.print(f"{len(results)} seeds, {nodes} nodes: {told}; {wrong or 'none'} wrong")
-    return 1 if wrong else 0
 
 
 def _tell(console: Console, verdict: "Verdict") -> None:

@@ -11,10 +11,13 @@ import contextlib
 import functools
 import random
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextvars import Context
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, TypeVar
 
 from presencebridge.cluster.engine import EngineError, Entry, Fence, Message, Stale
+
+_T = TypeVar("_T")
 
 _WITHIN_S: Final = 3.0
 _QUICK_S: Final = (0.0003, 0.003)
@@ -30,6 +33,10 @@ class World:
         self.refused: list[tuple[str, Fence]] = []
         """Writes with a fence that did not hold: who tried."""
         self.on_written: Callable[[str, Fence, Mapping[str, bytes]], None] = lambda _who, _fence, _what: None
+        self.on_put: Callable[[str, str, bytes], None] = lambda _who, _key, _value: None
+        """Called with what is written without a fence: records of nodes and owners."""
+        self.context = Context()
+        """Of what goes on here, and not in a node."""
         self._history: list[tuple[float, int, dict[str, Entry]]] = []
         self._messages: dict[str, list[Message]] = {}
         self._ids: set[str] = set()
@@ -43,6 +50,8 @@ class World:
         self.stale_s = 0.0
         """How old a reading may be."""
         self.nudges_lost = 0.0
+        self.messages_doubled = 0.0
+        """Share of the messages that are kept twice: their second copy came too late to be known again."""
 
     def takes_s(self) -> float:
         """One way, there or back; mostly quick, also while it is slow."""
@@ -82,6 +91,9 @@ class World:
             self._ids.add(message_id)
             self.sequence += 1
             self._messages.setdefault(subject, []).append(Message(self.sequence, body))
+            if self.messages_doubled and self.dice.random() < self.messages_doubled:
+                self.sequence += 1
+                self._messages[subject].append(Message(self.sequence, body))
         return self.sequence
 
     def messages(self, subject: str, after: int, most: int) -> list[Message]:
@@ -92,7 +104,8 @@ class World:
             for _ in range(2 if self.dice.random() < 0.1 else 1):
                 if not engine.is_cut_off and self.dice.random() >= self.nudges_lost:
                     delay = self.dice.uniform(*_QUICK_S) + self.dice.random() * self.slow_s
-                    asyncio.get_running_loop().call_later(delay, on_nudge, number)
+                    loop = asyncio.get_running_loop()
+                    loop.call_later(delay, on_nudge, number, context=self.context)
 
     @contextlib.asynccontextmanager
     async def listening(
@@ -113,19 +126,20 @@ class SimulatedEngine:
         self._world, self._name = world, name
         self.is_cut_off = False
         self.alive = True
+        self.is_over = False
+        """Once dead, what there is left of the node is to end."""
         self.thaws_at = 0.0
         """Until then the node is frozen: what it waits for does not come."""
 
     async def get(self, key: str) -> Entry | None:
-        await self._there()
-        found = self._world.reading().get(key)
-        await self._back()
+        found = await self._read(lambda: self._world.reading().get(key))
         return found if found and found.value else None
 
     async def put(self, key: str, value: bytes, expected: int) -> int:
         def carry_out() -> int:
             if self._world.revision(key) != expected:
                 raise Stale(f"{key} has changed meanwhile")
+            self._world.on_put(self._name, key, value)
             return self._world.put({key: value})
 
         return await self._written(carry_out)
@@ -143,9 +157,7 @@ class SimulatedEngine:
     async def under(self, prefix: str, at_least: int = 0) -> dict[str, Entry]:
         pattern = prefix + "*" if prefix.endswith(".") else prefix
         while True:
-            await self._there()
-            read = self._world.reading()
-            await self._back()
+            read = await self._read(self._world.reading)
             found = {key: entry for key, entry in read.items() if fnmatchcase(key, pattern)}
             if max((entry.revision for entry in found.values()), default=0) >= at_least:
                 return {key: entry for key, entry in found.items() if entry.value}
@@ -155,10 +167,7 @@ class SimulatedEngine:
         return await self._written(lambda: self._world.keep(subject, body, message_id))
 
     async def messages(self, subject: str, after: int, most: int) -> Sequence[Message]:
-        await self._there()
-        found = self._world.messages(subject, after, most)
-        await self._back()
-        return found
+        return await self._read(lambda: self._world.messages(subject, after, most))
 
     async def nudge(self, subject: str, number: int = 0) -> None:
         if not self.is_cut_off and self.alive:
@@ -173,9 +182,22 @@ class SimulatedEngine:
 
     async def _written(self, carry_out: Callable[[], int]) -> int:
         """A write that has left arrives, also if its sender gives up or dies meanwhile."""
+        world = self._world
+        late = world.takes_s() + (world.slow_s * 6 if world.dice.random() < 0.1 else 0)
+
+        def lost() -> bool:
+            return world.dice.random() < world.answers_lost or self.is_cut_off
+
+        return await self._asked(carry_out, late, lost)
+
+    async def _read(self, look: Callable[[], _T]) -> _T:
+        """It shows what was so when the question arrived, however late the answer is heard."""
+        return await self._asked(look, self._world.takes_s(), lambda: self.is_cut_off)
+
+    async def _asked(self, carry_out: Callable[[], _T], late_s: float, is_lost: Callable[[], bool]) -> _T:
         world, loop = self._world, asyncio.get_running_loop()
         await self._dead_or_cut_off()
-        answer: asyncio.Future[int] = loop.create_future()
+        answer: asyncio.Future[_T] = loop.create_future()
 
         def arrives() -> None:
             if world.is_down:
@@ -185,10 +207,11 @@ class SimulatedEngine:
                 tell = functools.partial(_settle, answer, carry_out())
             except Stale as error:
                 tell = functools.partial(_fail, answer, error)
-            if world.dice.random() >= world.answers_lost and not self.is_cut_off:
+            if not is_lost():
                 loop.call_later(world.takes_s(), tell)
 
-        loop.call_later(world.takes_s() + (world.slow_s * 6 if world.dice.random() < 0.1 else 0), arrives)
+        # What has left is no business of the node's any more: it arrives also while that is stopped.
+        loop.call_later(late_s, arrives, context=world.context)
         try:
             async with asyncio.timeout(_WITHIN_S):
                 result = await answer
@@ -197,23 +220,12 @@ class SimulatedEngine:
         await self._frozen_or_dead()
         return result
 
-    async def _there(self) -> None:
-        await self._dead_or_cut_off()
-        world = self._world
-        late = world.takes_s()
-        await asyncio.sleep(min(late, _WITHIN_S))
-        if late >= _WITHIN_S or world.is_down:
-            await asyncio.sleep(max(0.0, _WITHIN_S - late))
-            raise EngineError("no answer")
-
-    async def _back(self) -> None:
-        await asyncio.sleep(self._world.dice.uniform(*_QUICK_S))
-        await self._dead_or_cut_off()
-
     async def _frozen_or_dead(self) -> None:
         while self.alive and self.thaws_at > self._world.now():
             await asyncio.sleep(self.thaws_at - self._world.now())
         if not self.alive:
+            if self.is_over:
+                raise EngineError("it is over")
             await asyncio.get_running_loop().create_future()
 
     async def _dead_or_cut_off(self) -> None:
@@ -223,11 +235,11 @@ class SimulatedEngine:
             raise EngineError("no answer")
 
 
-def _settle(answer: "asyncio.Future[int]", result: int) -> None:
+def _settle(answer: "asyncio.Future[_T]", result: _T) -> None:
     if not answer.done():
         answer.set_result(result)
 
 
-def _fail(answer: "asyncio.Future[int]", error: OSError) -> None:
+def _fail(answer: "asyncio.Future[_T]", error: OSError) -> None:
     if not answer.done():
         answer.set_exception(error)

@@ -13,6 +13,7 @@ from presencebridge.simulation.chronicle import Violation
 from presencebridge.simulation.making import Faults
 from presencebridge.simulation.plan import DAY_S
 
+_PROTOCOL_S: Final = 300.0
 _YEAR_S: Final = 365.25 * DAY_S
 
 
@@ -64,19 +65,21 @@ class Summary(msgspec.Struct):
         """The last line of a campaign."""
         wrong = f"{len(self.wrong)} wrong ({', '.join(map(str, self.wrong))})" if self.wrong else "none wrong"
         writes = self.counts.get("write teams", 0) + self.counts.get("write 3cx", 0)
+        moves = self.counts.get("change of owner")
+        owners = f"{moves} changes of owner, " if moves else ""
         return (
             f"{self.seeds} seeds, {wrong}: {self.virtual_s / DAY_S:.1f} days "
             f"({self.virtual_s / _YEAR_S:.3f} years), {sum(self.troubles.values())} troubles of "
-            f"{len(self.troubles)} kinds, {self.counts.get('decision', 0)} decisions, {writes} writes, "
-            f"{self.requests} requests, worst time to rest {self.worst_rest_s:.1f} s"
+            f"{len(self.troubles)} kinds, {owners}{self.counts.get('decision', 0)} decisions, "
+            f"{writes} writes, {self.requests} requests, worst time to rest {self.worst_rest_s:.1f} s"
         )
 
 
-def judged(seed: int, days: int, faults: Faults, shrink_s: float) -> Verdict:
+def judged(seed: int, days: int, faults: Faults, shrink_s: float, nodes: int = 1) -> Verdict:
     """Play one seed; what is wrong is told as shortly as can be found within `shrink_s` seconds."""
     from presencebridge.simulation import run, shrink, telling  # noqa: PLC0415 - in the process that plays
 
-    outcome = run.play_seed(seed, days, faults)
+    outcome = run.play_seed(seed, days, faults, nodes)
     story: tuple[str, ...] = ()
     if outcome.violations:
         shortest = shrink.shrunk(outcome, shrink_s) if shrink_s > 0 else outcome
@@ -84,9 +87,11 @@ def judged(seed: int, days: int, faults: Faults, shrink_s: float) -> Verdict:
             telling.house(shortest.plan),
             *telling.story(shortest.chronicle, shortest.violations),
         )
+    protocol = _protocol(seed, nodes) if nodes > 1 else ()
+    story += tuple(f"the nodes among themselves: WRONG (property 9): {one.what}" for one in protocol)
     return Verdict(
         seed,
-        outcome.violations,
+        (*outcome.violations, *protocol),
         outcome.counts,
         outcome.worst_rest_s,
         outcome.virtual_s,
@@ -96,7 +101,16 @@ def judged(seed: int, days: int, faults: Faults, shrink_s: float) -> Verdict:
     )
 
 
-def verdicts(seeds: range, days: int, faults: Faults, jobs: int, shrink_s: float) -> Iterator[Verdict]:
+def _protocol(seed: int, nodes: int) -> tuple[Violation, ...]:
+    """What the nodes do among themselves, with sites that do nothing but act and save."""
+    from presencebridge.simulation import leases  # noqa: PLC0415 - in the process that plays
+
+    return tuple(Violation(9, 0.0, None, what) for what in leases.played(seed, _PROTOCOL_S, nodes))
+
+
+def verdicts(
+    seeds: range, days: int, faults: Faults, jobs: int, shrink_s: float, nodes: int = 1
+) -> Iterator[Verdict]:
     """Of all seeds, as they come.
 
     Always in processes of their own: they are started with a fixed order of sets of words, without which a
@@ -107,7 +121,7 @@ def verdicts(seeds: range, days: int, faults: Faults, jobs: int, shrink_s: float
     try:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(jobs, context, initializer=_be_quiet) as pool:
-            playing = [pool.submit(judged, seed, days, faults, shrink_s) for seed in seeds]
+            playing = [pool.submit(judged, seed, days, faults, shrink_s, nodes) for seed in seeds]
             for done in as_completed(playing):
                 yield done.result()
     finally:

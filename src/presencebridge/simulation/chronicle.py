@@ -77,14 +77,23 @@ class Wrote(Happening, frozen=True):
     after: str | None
 
 
+class Owns(Happening, frozen=True):
+    """A node of a cluster took the site up, as its owner of that epoch."""
+
+    node: str
+    epoch: int
+
+
 class Trouble(Happening, frozen=True):
     """From `at` to `until` something was broken: `what` in words.
 
-    `link` is the side, or `service` while it was dead. `person` is set where only one person was concerned.
+    `link` is the side, or `service` while it was dead. `nodes` is what happened to the machines of a cluster:
+    what follows from it for the people is told as trouble of the other links. `person` is set where only one
+    person was concerned.
     """
 
     until: float
-    link: Literal["teams", "3cx", "service", "notifications"]
+    link: Literal["teams", "3cx", "service", "notifications", "nodes"]
     what: str
     person: str | None = None
     total: bool = False
@@ -134,6 +143,7 @@ AnyHappening = (
     | PutBack
     | Forgotten
     | Wrote
+    | Owns
     | Trouble
     | AtRest
     | Glance

@@ -38,6 +38,7 @@ from presencebridge.simulation.chronicle import (
     Glance,
     House,
     LegsAre,
+    Owns,
     PausedByOperator,
     PutBack,
     ResumedByOperator,
@@ -80,7 +81,7 @@ def _people(told: Iterable[AnyHappening]) -> set[str]:
         match happening:
             case AtRest() | Glance():
                 people |= happening.shown.keys()
-            case Trouble():
+            case Trouble() | Owns():
                 pass
             case _:
                 people.add(happening.person)
@@ -163,7 +164,7 @@ class _Onlooker:
         match happening:
             case AtRest() | Glance():
                 return self._person in happening.shown
-            case Trouble():
+            case Trouble() | Owns():
                 return False
             case _:
                 return happening.person == self._person
@@ -342,7 +343,7 @@ class _Onlooker:
                 self._lease_is_kept(happening.shown[self._person].our_session)
             case AtRest():
                 self._at_rest(happening.shown[self._person])
-            case Trouble():
+            case Trouble() | Owns():
                 pass
 
     def _client_shows(self, pair: str) -> None:

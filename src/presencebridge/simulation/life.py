@@ -1,6 +1,7 @@
 """One life of the service: from its start until it is stopped, killed, or dies of itself."""
 
 import asyncio
+from contextvars import Context
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -9,7 +10,7 @@ import msgspec
 from presencebridge.node import Node
 from presencebridge.node.source import Given
 from presencebridge.pbx.v20_feed import Socket
-from presencebridge.simulation.line import served
+from presencebridge.simulation.line import forever, served
 from presencebridge.simulation.outside import AsgiSocket, InProcess, LifeClock, dial
 
 if TYPE_CHECKING:
@@ -26,12 +27,22 @@ class Life:
         self.webhook: Any = None
         self.operator: Any = None
         self.sockets: list[AsgiSocket] = []
-        given = Given("office", office.config)
-        self.node = Node(given, outside=InProcess(self), metrics=office.metrics)
+        self.node = self._made()
         self._stop = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.listens = asyncio.Event()
         self.ended = asyncio.Event()
+
+    def _made(self) -> Node:
+        given = Given("office", self.office.config)
+        return Node(given, outside=InProcess(self), metrics=self.office.metrics)
+
+    def _context(self) -> Context | None:
+        """In which it runs; None: wherever it is begun."""
+        return None
+
+    async def gone(self) -> None:
+        await forever()
 
     async def dial(self, token: str) -> Socket:
         return await dial(self, token)
@@ -40,7 +51,9 @@ class Life:
         """Until it ends. Raises whatever it dies of, but for `kill`."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                self._task = tasks.create_task(self.node.run(self._stop, self.listens.set), name="service")
+                self._task = tasks.create_task(
+                    self.node.run(self._stop, self.listens.set), name="service", context=self._context()
+                )
         finally:
             self._gone()
             self.ended.set()

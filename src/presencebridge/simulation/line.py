@@ -6,7 +6,8 @@ up or die meanwhile.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import Context
 from typing import Any, Final, Literal, Protocol
 
 import httpx2
@@ -28,6 +29,7 @@ _LAG_S: Final = (0.3, 3.0)
 """Well within a client's patience, and late enough to be overtaken."""
 _BUDGETS: Final = ("/subscriptions", "/presence", "/getPresencesByUserId")
 """Marks of what Graph counts apart. https://learn.microsoft.com/graph/throttling-limits"""
+_SHARE_THAT_OPENS: Final = 0.6
 _CLIENT: Final = ("127.0.0.1", 40000)
 
 
@@ -68,6 +70,12 @@ class Sender(Protocol):
 
     @property
     def alive(self) -> bool: ...
+    async def gone(self) -> None:
+        """What becomes of a request of a dead one. Raises `httpx2.RequestError`, or never returns."""
+
+
+Leaves = Callable[[Sender, str], Callable[[], None]]
+"""Called with method and path when a request leaves; what it returns, when it is carried out."""
 
 
 class Line:
@@ -83,6 +91,11 @@ class Line:
         """Called when something that is watched is about to be carried out."""
         self.on_hurry: Callable[[str, float], None] = lambda _path, _early_s: None
         """Called with a request that comes so many seconds before it was allowed to, by Retry-After."""
+        self.on_leaving: Leaves = lambda _sender, _what: lambda: None
+        self.on_opening: Callable[[], None] = lambda: None
+        """Called when a connection is about to be opened."""
+        self.opens_s = 0.0
+        """How long it takes at most to open a connection, as most requests have to."""
         self.carried = 0
         self.lags: Lags | None = None
         # Of their own, from the same seed: whoever lags changes nothing else that is drawn.
@@ -102,25 +115,41 @@ class Line:
 
     async def carry(self, request: httpx2.Request, sender: Sender) -> httpx2.Response:
         if not sender.alive:
-            await _forever()
+            await sender.gone()
+        await self._connected(request)
         answer: asyncio.Future[httpx2.Response] = asyncio.get_running_loop().create_future()
-        self._tasks.spawn(self._under_way(request, answer, sender))
+        arrived = self.on_leaving(sender, f"{request.method} {request.url.path}")
+        spawn(self._tasks, self._under_way(request, answer, sender, arrived))
         return await answer
+
+    async def _connected(self, request: httpx2.Request) -> None:
+        """As httpx2 does it: who has asked for a trace hears of the moment before the request is sent."""
+        if not self.opens_s:
+            return
+        if self._lag_dice.random() < _SHARE_THAT_OPENS:
+            self.on_opening()
+            await asyncio.sleep(self._lag_dice.uniform(0.0, self.opens_s))
+        if (trace := request.extensions.get("trace")) is not None:
+            await trace("http11.send_request_headers.started", {})
 
     async def ask(self, path: str, sender: Sender) -> None:
         """Go there and back without an application. Raises `httpx2.RequestError`, or never returns."""
         if not sender.alive:
-            await _forever()
+            await sender.gone()
         fault = self.fault_for(path)
         fate = fault.fate if fault else None
         await asyncio.sleep(self._dice.uniform(0.002, 0.04) + (fault.seconds if fault else 0.0))
         if fate in ("silent", "answer silent"):
-            await _forever()
+            await forever()
         if fate in ("lost", "answer lost", "refused"):
             raise httpx2.ConnectError("the line is cut")
 
     async def _under_way(
-        self, request: httpx2.Request, answer: "asyncio.Future[httpx2.Response]", sender: Sender
+        self,
+        request: httpx2.Request,
+        answer: "asyncio.Future[httpx2.Response]",
+        sender: Sender,
+        arrived: Callable[[], None],
     ) -> None:
         path = request.url.raw_path.decode("ascii")
         self.carried += 1
@@ -139,6 +168,7 @@ class Line:
                 _settle(answer, _refusal(fault))
                 self._close(path, fault, sender)
                 return
+        arrived()
         try:
             response = await self._served(request, path)
         except ConnectionResetError as error:
@@ -205,9 +235,11 @@ class _Transport(httpx2.AsyncBaseTransport):
         return await self._line.carry(request, self._sender)
 
 
-async def served(
-    app: Any, request: httpx2.Request, body: bytes
-) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""Status, headers and body."""
+
+
+async def served(app: Any, request: httpx2.Request, body: bytes) -> Answer:
     """What an ASGI application answers."""
     status = 500
     headers: list[tuple[bytes, bytes]] = []
@@ -216,7 +248,7 @@ async def served(
 
     async def receive() -> dict[str, Any]:
         if not given:
-            await _forever()
+            await forever()
         return {"type": "http.request", "body": given.pop(), "more_body": False}
 
     async def send(message: dict[str, Any]) -> None:
@@ -269,5 +301,10 @@ def _fail(answer: "asyncio.Future[httpx2.Response]", error: httpx2.RequestError)
         answer.set_exception(error)
 
 
-def _forever() -> Awaitable[None]:
+def spawn(tasks: Background, work: Coroutine[Any, Any, None]) -> None:
+    """It belongs to the world outside, and goes on when the process that began it is stopped."""
+    Context().run(tasks.spawn, work)
+
+
+def forever() -> Awaitable[None]:
     return asyncio.get_running_loop().create_future()

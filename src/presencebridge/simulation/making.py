@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 from msgspec.structs import replace
 
-from presencebridge.simulation import lives, troubles
+from presencebridge.simulation import lives, node_troubles, troubles
 from presencebridge.simulation.chronicle import House
 from presencebridge.simulation.plan import DAY_S, AnyDeed, Kind, Plan, Site, Trouble
 
@@ -18,11 +18,15 @@ _PRESETS: Final = ("seed", "calls-only", "mirror")
 _CALLS_A_DAY: Final = 100_000
 """More than there are; plans of single days number their calls from 1."""
 _NIGHTS: Final = ("slept", "slept", "restarted")
+_NODE_LEASES_S: Final = (10.0, 10.0, 20.0, 30.0)
 _STARTED_S: Final = 30.0
 
 
-def plan_of(seed: int, days: int, faults: Faults) -> Plan:
-    """The plan of a seed. Neighbouring seeds go through all kinds, deliveries, presets and `manual_wins`."""
+def plan_of(seed: int, days: int, faults: Faults, nodes: int = 1) -> Plan:
+    """The plan of a seed. Neighbouring seeds go through all kinds, deliveries, presets and `manual_wins`.
+
+    With several nodes it is the same office, and other troubles.
+    """
     dice = random.Random(f"plan {seed}")  # noqa: S311 - no secrets
     people = tuple(str(101 + number) for number in range(dice.randint(2, 5)))
     kind, rings = _KINDS[seed % 3], dice.random() < 0.3
@@ -46,6 +50,8 @@ def plan_of(seed: int, days: int, faults: Faults) -> Plan:
         look_every_s=dice.choice((60.0, 180.0, 600.0)),
         watchers=dice.choice((1, 2)),
         lag_share=random.Random(f"lags {seed}").choice((0.0, 0.0, 0.1, 0.4)),  # noqa: S311
+        nodes=nodes,
+        node_lease_s=random.Random(f"leases {seed}").choice(_NODE_LEASES_S),  # noqa: S311
     )
     deeds: list[AnyDeed] = []
     rests: list[float] = []
@@ -64,7 +70,8 @@ def plan_of(seed: int, days: int, faults: Faults) -> Plan:
             active = (begin + half * _HALF_S + _STARTED_S, rests[-1] - lives.QUIET_S)
             deeds += _troubles(dice, site, people, faults, active)
         if day + 1 < days:
-            deeds.append(_night(dice, rests[-1] + 5.0, (day + 1) * DAY_S))
+            nights = _NIGHTS if nodes == 1 else (node_troubles.NIGHT,)
+            deeds.append(_night(dice, nights, rests[-1] + 5.0, (day + 1) * DAY_S))
     deeds.sort(key=lambda deed: deed.at)
     return Plan(seed, people, house, site, tuple(deeds), tuple(rests), rests[-1])
 
@@ -84,6 +91,9 @@ def _troubles(
 ) -> list[Trouble]:
     if faults == "none":
         return []
+    if site.nodes > 1:
+        count = dice.randint(1, 3) if faults == "some" else dice.randint(4, 9)
+        return node_troubles.drawn(dice, site, people, count, mild=faults == "some", span=span)
     names = troubles.possible(site, mild=faults == "some")
     count = dice.randint(1, 3) if faults == "some" else dice.randint(3, 12)
     begin, end = span
@@ -93,6 +103,6 @@ def _troubles(
     return troubles.without_overlap(chosen)
 
 
-def _night(dice: random.Random, begin: float, end: float) -> Trouble:
+def _night(dice: random.Random, kinds: tuple[str, ...], begin: float, end: float) -> Trouble:
     """The machine sleeps, or the service is stopped: sixteen hours of polling would tell nothing new."""
-    return Trouble(begin, end - begin, dice.choice(_NIGHTS))
+    return Trouble(begin, end - begin, dice.choice(kinds))

@@ -43,18 +43,19 @@ class Mutant(msgspec.Struct, frozen=True):
     """How much of the seed's day it takes."""
     also: Trouble | None = None
     """A trouble beside those of the seed."""
+    nodes: int = 1
 
     def plan(self) -> Plan:
-        plan = plan_until(self.seed, self.faults, self.hours)
+        plan = plan_until(self.seed, self.faults, self.hours, self.nodes)
         if self.also is None:
             return plan
         deeds = sorted((*plan.deeds, self.also), key=lambda deed: deed.at)
         return replace(plan, deeds=tuple(deeds), rests=())
 
 
-def plan_until(seed: int, faults: Faults, hours: float) -> Plan:
+def plan_until(seed: int, faults: Faults, hours: float, nodes: int = 1) -> Plan:
     """The first so many hours of a seed's first day."""
-    whole, end = plan_of(seed, 1, faults), hours * 3600
+    whole, end = plan_of(seed, 1, faults, nodes), hours * 3600
     deeds = tuple(deed for deed in whole.deeds if deed.at < end)
     return replace(whole, deeds=deeds, rests=tuple(rest for rest in whole.rests if rest <= end), ends=end)
 

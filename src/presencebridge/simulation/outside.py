@@ -16,6 +16,7 @@ from presencebridge.files import Files
 from presencebridge.pbx import v20
 from presencebridge.pbx.v20_feed import Dial, Socket, SocketEnded
 from presencebridge.runtime.ports import Clock, Store
+from presencebridge.simulation.line import spawn
 from presencebridge.simulation.virtual_loop import InlineWorkers
 from presencebridge.unreachable import unreachable
 
@@ -181,7 +182,7 @@ async def dial(life: "Life", token: str) -> Socket:
             }
             socket.inbox.put_nowait({"type": "websocket.connect"})
             life.sockets.append(socket)
-            office.tasks.spawn(office.phones.app(scope, socket.inbox.get, socket.outbox.put))
+            spawn(office.tasks, office.phones.app(scope, socket.inbox.get, socket.outbox.put))
             first = await socket.outbox.get()
     except (TimeoutError, httpx2.RequestError) as error:
         raise unreachable("3CX", error, "[pbx] url", "[pbx] ca_file") from error

@@ -32,6 +32,10 @@ class Site(msgspec.Struct, frozen=True):
     lag_share: float = 0.0
     """So many of the reads of Teams are answered some seconds late, and a later one may overtake them; and as
     many notifications come a second late, after the next. This is how the line is, and no trouble."""
+    nodes: int = 1
+    """Machines that share the site; with one there is no cluster."""
+    node_lease_s: float = 10.0
+    """What `[cluster] lease_s` says."""
 
 
 class Trouble(msgspec.Struct, frozen=True, tag=True):
@@ -46,6 +50,8 @@ class Trouble(msgspec.Struct, frozen=True, tag=True):
     """Of the requests, notifications or events that it hits."""
     number: float = 0.0
     """What else the kind wants to know."""
+    node: int | None = None
+    """Which of several nodes it hits, from 0; None: the one that owns the site just then, or all."""
 
     @property
     def until(self) -> float:

@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from presencebridge.emulators.graph.background import Background
-from presencebridge.simulation import fair, lives, troubles, virtual_loop
+from presencebridge.simulation import fair, lives, node_troubles, owners, troubles, virtual_loop
+from presencebridge.simulation.branches import Branches
 from presencebridge.simulation.chronicle import AnyHappening, Violation
 from presencebridge.simulation.making import Faults, plan_of
 from presencebridge.simulation.plan import DAY_S, AnyDeed, Plan, Trouble
@@ -19,6 +20,7 @@ from presencebridge.simulation.weather import Bounds
 
 _MOST_ROUNDS_A_DAY: Final = 150_000
 """Of the loop; some 60,000 are usual in its eight hours."""
+_MORE_WITH_NODES: Final = 10
 _HOURS_S: Final = 8 * 3600.0
 _ROUNDS_TO_BEGIN: Final = 10_000
 
@@ -41,8 +43,8 @@ class Outcome(msgspec.Struct, frozen=True):
         return not self.violations
 
 
-def play_seed(seed: int, days: int, faults: Faults) -> Outcome:
-    return play(plan_of(seed, days, faults))
+def play_seed(seed: int, days: int, faults: Faults, nodes: int = 1) -> Outcome:
+    return play(plan_of(seed, days, faults, nodes))
 
 
 def play(plan: Plan) -> Outcome:
@@ -54,7 +56,8 @@ def play(plan: Plan) -> Outcome:
 
 async def _played(plan: Plan, folder: Path) -> Outcome:
     worst = 0.0
-    async with office(plan, folder) as stage:
+    among: list[Violation] = []
+    async with office(plan, folder, Branches if plan.site.nodes > 1 else Office) as stage:
         await stage.start()
         async with Background() as tasks:
             patience = _Patience(stage, plan)
@@ -64,7 +67,7 @@ async def _played(plan: Plan, folder: Path) -> Outcome:
                 if deed is None:
                     worst = max(worst, stage.tell_rest() or 0.0)
                 elif isinstance(deed, Trouble):
-                    tasks.spawn(troubles.play(stage, deed))
+                    tasks.spawn(_break(stage, deed))
                 else:
                     await _do(stage, deed)
             await patience.until(plan.ends)
@@ -72,16 +75,20 @@ async def _played(plan: Plan, folder: Path) -> Outcome:
                 stage.deaths.append(Violation(0, stage.time(), None, "the service goes round in circles"))
         ended = stage.time()
         chronicle = tuple(sorted(stage.happened, key=lambda happening: happening.at))
-        stage.counts["decision"] = _decisions(stage)
+        stage.counts["decision"] = stage.decisions()
         requests = stage.teams_line.carried + stage.pbx_line.carried
-    violations = (*stage.deaths, *fair.judge(plan.house, chronicle, Bounds.of(plan.site)))
+        if isinstance(stage, Branches):
+            stage.check_failures()
+            among = owners.judge(stage.ledger, chronicle, owners.Terms.of(plan.site), ended)
+    violations = (*stage.deaths, *among, *fair.judge(plan.house, chronicle, Bounds.of(plan.site)))
     return Outcome(plan, chronicle, violations, stage.counts, worst, ended, requests)
 
 
-def _decisions(stage: Office) -> int:
-    """How many commands the core has given, in all lives of the service."""
-    samples = [sample for metric in stage.metrics.commands.collect() for sample in metric.samples]
-    return round(sum(sample.value for sample in samples if sample.name.endswith("_total")))
+async def _break(stage: Office, trouble: Trouble) -> None:
+    if isinstance(stage, Branches):
+        await node_troubles.play(stage, trouble)
+    else:
+        await troubles.play(stage, trouble)
 
 
 class _Patience:
@@ -92,7 +99,8 @@ class _Patience:
         self._over = asyncio.Event()
         nights, hours_s = divmod(plan.ends, DAY_S)
         days = nights + min(1.0, hours_s / _HOURS_S)
-        stage.loop.after_steps(_ROUNDS_TO_BEGIN + int(_MOST_ROUNDS_A_DAY * days), self._over.set)
+        rounds = _ROUNDS_TO_BEGIN + _MOST_ROUNDS_A_DAY * days
+        stage.loop.after_steps(int(rounds * _MORE_WITH_NODES ** (plan.site.nodes > 1)), self._over.set)
 
     async def until(self, moment: float) -> bool:
         """Sleep until then; False if patience is over."""

@@ -23,7 +23,7 @@ from presencebridge.simulation import chronicle
 from presencebridge.simulation.chronicle import AnyHappening, AtRest, Glance, Shown
 from presencebridge.simulation.disk import Disk
 from presencebridge.simulation.life import Life
-from presencebridge.simulation.line import Lags, Line, served
+from presencebridge.simulation.line import Answer, Lags, Line, served
 from presencebridge.simulation.phones import V20, OldBridge, Phones, Switchboard
 from presencebridge.simulation.plan import Plan
 from presencebridge.simulation.site_file import WATCHERS, config_of, mail_of, world_of
@@ -153,7 +153,7 @@ class Office:
         try:
             await life.run()
         except Exception as error:  # noqa: BLE001 - that the service dies is a finding, whatever it dies of
-            what = f"the service died of itself: {_in_words(error)}"
+            what = f"the service died of itself: {in_words(error)}"
             self.deaths.append(chronicle.Violation(0, self.time(), None, what))
             life.kill()
             begun = self.time()
@@ -161,6 +161,22 @@ class Office:
             self.tell_trouble(begun, self.time(), "service", what)
             if self.life is life:
                 await self.start()
+
+    async def posted(self, request: httpx2.Request, body: bytes) -> Answer:
+        """What Graph posts to the webhook. Raises `httpx2.ConnectError` where nobody listens."""
+        app = self.life.webhook if self.life else None
+        if app is None:
+            raise httpx2.ConnectError("nobody listens there")
+        return await served(app, request, body)
+
+    def end(self) -> None:
+        """The story is over."""
+        if self.life is not None:
+            self.life.kill()
+
+    def decisions(self) -> int:
+        """How many commands the core has given, in all lives of the service."""
+        return total_of(self.metrics.commands)
 
     @property
     def serves(self) -> bool:
@@ -295,29 +311,34 @@ class _Hook(httpx2.AsyncBaseTransport):
         self._office = office
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        life = self._office.life
-        app = life.webhook if life else None
-        if app is None or self._office.hook_cuts:
+        if self._office.hook_cuts:
             raise httpx2.ConnectError("nobody listens there")
-        status, headers, content = await served(app, request, await request.aread())
+        status, headers, content = await self._office.posted(request, await request.aread())
         return httpx2.Response(status, headers=headers, content=content)
 
 
+def total_of(counter: Any) -> int:
+    """Of a metric that counts, over all its labels."""
+    samples = [sample for metric in counter.collect() for sample in metric.samples]
+    return sum(int(sample.value) for sample in samples if sample.name.endswith("_total"))
+
+
 @contextlib.asynccontextmanager
-async def office(plan: Plan, folder: Path) -> AsyncIterator[Office]:
+async def office(
+    plan: Plan, folder: Path, kind: Callable[[Plan, Path, Background], Office] = Office
+) -> AsyncIterator[Office]:
     """The office, open; nobody is there and the service does not run yet."""
     async with Background() as tasks:
-        made = Office(plan, folder, tasks)
+        made = kind(plan, folder, tasks)
         async with made.graph:
             try:
                 yield made
             finally:
-                if made.life is not None:
-                    made.life.kill()
-                    await asyncio.sleep(1)
+                made.end()
+                await asyncio.sleep(1)
 
 
-def _in_words(error: BaseException) -> str:
+def in_words(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
-        return "; ".join(_in_words(one) for one in error.exceptions)
+        return "; ".join(in_words(one) for one in error.exceptions)
     return f"{type(error).__name__}: {error}"

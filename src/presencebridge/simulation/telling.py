@@ -10,6 +10,7 @@ from presencebridge.simulation.chronicle import (
     Forgotten,
     Glance,
     LegsAre,
+    Owns,
     PausedByOperator,
     PutBack,
     ResumedByOperator,
@@ -67,7 +68,7 @@ def _wrong(violation: Violation) -> str:
     return f"{clock(violation.at)}  {who:<5} WRONG (property {violation.rule}): {violation.what}"
 
 
-def _lines(happening: AnyHappening) -> list[tuple[str, str]]:  # noqa: C901 - one case each
+def _lines(happening: AnyHappening) -> list[tuple[str, str]]:  # noqa: C901, PLR0912 - one case each
     match happening:
         case ClientShows():
             return [(happening.person, f"Teams client: {happening.pair or 'signed out'}")]
@@ -90,6 +91,8 @@ def _lines(happening: AnyHappening) -> list[tuple[str, str]]:  # noqa: C901 - on
             before, after = happening.before or "nothing", happening.after or "nothing"
             what = f"renews {after}" if before == after else f"{before} -> {after}"
             return [(happening.person, f"        bridge, {_SIDES[happening.side]}: {what}")]
+        case Owns():
+            return [("", f"---- {happening.node} owns the site, epoch {happening.epoch}")]
         case Trouble():
             link = "bridge" if happening.link == "service" else happening.link
             what = f"---- {link}: {happening.what}, until {clock(happening.until)}"

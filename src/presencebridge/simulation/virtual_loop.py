@@ -6,10 +6,12 @@ steps, and something can be done between any two of them.
 """
 
 import asyncio
+import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Executor, Future
-from contextvars import Context
+from contextvars import Context, ContextVar
 from typing import Any, Final, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
@@ -46,8 +48,64 @@ class _Task(asyncio.Task[Any]):
         return self._number
 
 
+_process: Final[ContextVar["Process"]] = ContextVar("process")
+
+
+class Process:
+    """Whatever was begun in one of its contexts, and in the tasks that come of it.
+
+    It can be stopped as by SIGSTOP, between any two steps of any of them, and go on later. Time goes on.
+    """
+
+    def __init__(self, loop: "VirtualLoop") -> None:
+        self._loop = loop
+        self._held: list[asyncio.Handle] = []
+        self.is_stopped = False
+
+    def context(self) -> Context:
+        context = Context()
+        context.run(_process.set, self)
+        return context
+
+    def stop(self) -> None:
+        self.is_stopped = True
+
+    def go_on(self) -> None:
+        """With all that came meanwhile, in the order in which it came."""
+        self.is_stopped = False
+        held, self._held = self._held, []
+        self._loop.do_soon(held)
+
+    def hold(self, handle: asyncio.Handle) -> None:
+        self._held.append(handle)
+
+
+def _is_held(handle: Any) -> bool:
+    """Whether it is to run in a process that is stopped; then it waits there."""
+    process = handle._context.get(_process)  # noqa: SLF001 - its own class asks
+    if process is None or not process.is_stopped:
+        return False
+    process.hold(handle)
+    return True
+
+
+class _Handle(asyncio.Handle):
+    def _run(self) -> None:
+        if not _is_held(self):
+            super()._run()
+
+
+class _TimerHandle(asyncio.TimerHandle):
+    def _run(self) -> None:
+        if not _is_held(self):
+            super()._run()
+
+
 class VirtualLoop(asyncio.BaseEventLoop):
     """`time()` is the virtual time in seconds, from 0; `steps` is how often the loop has gone round."""
+
+    _ready: deque[asyncio.Handle]
+    _scheduled: list[asyncio.TimerHandle]
 
     def __init__(self) -> None:
         super().__init__()
@@ -75,6 +133,25 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def jump(self, seconds: float) -> None:
         """So much time passes at once, as for a machine that was asleep."""
         self._time += seconds
+
+    def do_soon(self, handles: list[asyncio.Handle]) -> None:
+        """Whatever of it was not cancelled meanwhile."""
+        self._ready.extend(handles)
+
+    def _call_soon(
+        self, callback: Callable[..., object], args: tuple[Any, ...], context: Context | None
+    ) -> asyncio.Handle:
+        handle = _Handle(callback, args, self, context)
+        self._ready.append(handle)
+        return handle
+
+    def call_at(
+        self, when: float, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None
+    ) -> asyncio.TimerHandle:
+        timer = _TimerHandle(when, callback, args, self, context)
+        heapq.heappush(self._scheduled, timer)
+        timer._scheduled = True  # type: ignore[attr-defined]  # noqa: SLF001 - as the loop's own does
+        return timer
 
     def call_soon_threadsafe(
         self, callback: Callable[[*_Ts], object], *args: *_Ts, context: Context | None = None

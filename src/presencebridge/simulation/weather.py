@@ -1,6 +1,6 @@
 """PURE: how long the service may take, and when one person's world is in trouble."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Self
 
 import msgspec
@@ -66,7 +66,9 @@ class Weather:
     """When one person's world was in trouble, and the whiles after it."""
 
     def __init__(self, bounds: Bounds, lease_s: float, person: str, told: Sequence[AnyHappening]) -> None:
-        all_troubles = [happening for happening in told if isinstance(happening, Trouble)]
+        all_troubles = [
+            happening for happening in told if isinstance(happening, Trouble) and happening.link != "nodes"
+        ]
         mine = [trouble for trouble in all_troubles if trouble.person in {None, person}]
         self._blind = [
             (trouble.at + bounds.blind_s, trouble.until)
@@ -87,8 +89,8 @@ class Weather:
             for happening in told
             if isinstance(happening, Forgotten) and happening.person == person
         ]
-        self._troubled = _joined(troubled)
-        self._rough = _joined([*troubled, *_absent(bounds, person, told)])
+        self._troubled = joined(troubled)
+        self._rough = joined([*troubled, *_absent(bounds, person, told)])
         self._lossy = [
             (trouble.at - bounds.stop_s, trouble.until + bounds.under_way_s)
             for trouble in mine
@@ -130,16 +132,16 @@ class Weather:
         return min((since for since, until in self._notices if since <= at <= until), default=None)
 
 
-def _joined(stretches: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def joined(stretches: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     """Stretches of time, without overlap and in order."""
-    joined: list[tuple[float, float]] = []
+    apart: list[tuple[float, float]] = []
     for begun, over in sorted(stretches):
-        if joined and begun <= joined[-1][1]:
-            first, last = joined.pop()
-            joined.append((first, max(last, over)))
+        if apart and begun <= apart[-1][1]:
+            first, last = apart.pop()
+            apart.append((first, max(last, over)))
         else:
-            joined.append((begun, over))
-    return joined
+            apart.append((begun, over))
+    return apart
 
 
 def _felt(bounds: Bounds, trouble: Trouble) -> tuple[float, float]:
