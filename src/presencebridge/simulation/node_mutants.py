@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from typing import Any, Final
 from unittest import mock
 
@@ -64,15 +64,20 @@ def _read_from_now_on() -> Patch:
 def _saved_after() -> Patch:
     """What follows from a decision leaves first, and is kept a moment later."""
 
-    async def save(self: Hub, key: str, state: State) -> None:
-        self._spawn(kept(self, key, state), key)
+    def work(self: Hub, *of: Any) -> None:
+        real(self, *of)
+        for one, mailbox in self._unsaved.values():
+            self._spawn(kept(self, {one.member.key: one.new}), one.member.key)
+            self._takes_turn(one.member, mailbox, one)
+        self._unsaved.clear()
 
-    async def kept(self: Hub, key: str, state: State) -> None:
+    async def kept(self: Hub, states: Mapping[str, State]) -> None:
         await asyncio.sleep(_SAVED_LATER_S)
         with contextlib.suppress(OSError):
-            await self._store.save(key, state)
+            await self._store.save(states)
 
-    return mock.patch.object(Hub, "_save", save)
+    real = Hub._work  # noqa: SLF001
+    return mock.patch.object(Hub, "_work", work)
 
 
 def _taken_from_the_living() -> Patch:
