@@ -55,7 +55,7 @@ class Journal:
 
     def __init__(self) -> None:
         self._entries: dict[str, tuple[Entry, ...]] = {}
-        """Tuples are small, and soon none of the garbage collector's business. Most people have few entries."""
+        """Few entries for most people. Tuples are small, and soon none of the collector's business."""
         self._readers: set[asyncio.Queue[Entry | None]] = set()
         self.on_change: Callable[[Entry | None], None] = lambda _entry: None
         """Called with each entry, and with None where something else changed."""
