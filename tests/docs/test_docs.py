@@ -99,9 +99,14 @@ def locked(lock: str) -> dict[str, str]:
     return found
 
 
+OF_THE_LOCKS = ("--require-hashes", "--no-deps --no-build-isolation", "--no-deps --no-index")
+INSTALL = ("Makefile", "README.md", ".ci/run", "packaging/container/Containerfile", "packaging/debian/build")
+
+
 def test_nothing_is_installed_that_was_not_locked() -> None:
-    for place in ("Makefile", "README.md", ".ci/run"):
+    for place in INSTALL:
         text = (ROOT / place).read_text("utf-8").replace("\\\n", "")
-        for line in re.findall(r".*pip install.*", text):
-            assert "--require-hashes" in line or "--no-deps --no-build-isolation" in line, (place, line)
-    assert locked("requirements-tools.lock")
+        for line in re.findall(r".*pip\b.* (?:install|download) .*", text):
+            assert any(one in line for one in OF_THE_LOCKS), (place, line)
+    for lock in ROOT.glob("requirements*.lock"):
+        assert locked(lock.name), lock
