@@ -30,6 +30,7 @@ _LOOK_EVERY_S: Final = 5.0
 _LAGS_S: Final = (0.005, 0.01, 0.03, 0.1, 0.3)
 """A replica that does not have yet what a nudge told of soon will."""
 _REST_S: Final = 0.03
+_LONGEST_REST: Final = 3
 _KEEP_PLACE_EVERY_S: Final = 3.0
 _TELL_AGAIN_S: Final = 3600.0
 _REFUSED: Final = (
@@ -67,8 +68,10 @@ class Intake:
         nudges.under_way += 1
         try:
             async with asyncio.timeout(_WITHIN_S):
-                # Side by side, and in order all the same: they leave by one connection, as they are begun.
-                kept = await asyncio.gather(*(self._keep(site, subject, part) for part in parts))
+                if len(parts) == 1:  # nearly always: a task less
+                    kept = [await self._keep(site, subject, parts[0])]
+                else:  # in order all the same: they leave by one connection, as they are begun
+                    kept = await asyncio.gather(*(self._keep(site, subject, part) for part in parts))
         except (EngineError, TimeoutError):
             self._on_refused(site, "engine", 1)
             return False
@@ -150,7 +153,8 @@ class Delivery:
                 continue
             if found:
                 lags = iter(_LAGS_S)
-                await asyncio.sleep(_REST_S)  # what comes thick is read many at a time
+                # The more come, the more are read at a time.
+                await asyncio.sleep(_REST_S * min(found, _LONGEST_REST))
             if self._at < self._told_of and (lag_s := next(lags, None)) is not None:
                 await asyncio.sleep(0.0 if found else lag_s)
                 continue
