@@ -291,7 +291,7 @@ class Text(Bilingual):
     )
     CAUSE_IN_CALL = ("in a call on 3CX (rule 3)", "im Gespräch auf 3CX (Regel 3)")
     CAUSE_STATUS_SHOWN = ("the 3CX status is shown in Teams", "der 3CX-Status wird in Teams gezeigt")
-    CAUSE_LEASE_RENEWED = ("still so: the lease is renewed", "noch immer so: die Frist wird verlängert")
+    CAUSE_LEASE_RENEWED = ("still so: it goes on in Teams", "noch immer so: es gilt in Teams weiter")
     CAUSE_CALL_OVER = ("the last call is over (rule 4)", "das letzte Gespräch ist vorbei (Regel 4)")
     NOTE_STATUS_TAKEN = (
         "3CX shows {detail}: it is ours until Teams is free",
