@@ -1,5 +1,10 @@
 """The whole service in virtual time: fixed seeds, exact replays, and kills between any two steps."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import msgspec
 import pytest
 from msgspec.structs import replace
@@ -165,3 +170,34 @@ def test_the_command_tells_and_its_last_line_is_the_summary(monkeypatch, capsys)
         main([*arguments, "0"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.strip().splitlines()[-1].startswith("3 seeds, none wrong")
+
+
+POOL = """
+import multiprocessing, os, time
+from concurrent.futures import ProcessPoolExecutor
+from presencebridge.simulation import campaign
+with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), initializer=campaign._begin) as pool:
+    pool.submit(os.write, 1, b"playing\\n")
+    pool.submit(time.sleep, 3600)
+"""
+
+
+def test_who_is_killed_leaves_nobody_playing():
+    with subprocess.Popen([sys.executable, "-c", POOL], stdout=subprocess.PIPE) as simulate:
+        assert simulate.stdout.readline() == b"playing\n"
+        playing = [pid for pid in _children(simulate.pid) if "spawn_main" in _command(pid)]
+        assert playing
+        simulate.kill()
+    while any("spawn_main" in _command(pid) for pid in playing):
+        time.sleep(0.01)  # pytest's own limit ends it
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -3,8 +3,10 @@
 import hashlib
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing.connection import wait
 from typing import Final
 
 import msgspec
@@ -120,7 +122,7 @@ def verdicts(
     os.environ["PYTHONHASHSEED"] = "0"
     try:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(jobs, context, initializer=_be_quiet) as pool:
+        with ProcessPoolExecutor(jobs, context, initializer=_begin) as pool:
             playing = [pool.submit(judged, seed, days, faults, shrink_s, nodes) for seed in seeds]
             for done in as_completed(playing):
                 yield done.result()
@@ -129,6 +131,11 @@ def verdicts(
             del os.environ["PYTHONHASHSEED"]
         else:
             os.environ["PYTHONHASHSEED"] = before
+
+
+def _begin() -> None:
+    _be_quiet()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
 def _be_quiet() -> None:
@@ -142,3 +149,11 @@ def _be_quiet() -> None:
     gc.set_threshold(50_000, 20, 20)
     logging.disable(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+
+
+def _end_with_parent() -> None:
+    """A pool's processes would play on to the end of the day if whoever started them was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
