@@ -100,8 +100,8 @@ class Line:
         self.lags: Lags | None = None
         # Of their own, from the same seed: whoever lags changes nothing else that is drawn.
         self._lag_dice = random.Random(f"lags {dice.getstate()[1][0]}")  # noqa: S311 - no secrets
-        self._closed_until: dict[tuple[Sender, str], float] = {}
-        """For whom: what one life of the service was told the next does not know."""
+        self._closed: dict[tuple[Sender, str], tuple[float, float]] = {}
+        """For whom, from when until when: what one life of the service was told the next does not know."""
 
     def client(self, url: str, sender: Sender) -> httpx2.AsyncClient:
         return _Client(transport=_Transport(self, sender), base_url=url, timeout=None, trust_env=False)
@@ -116,7 +116,9 @@ class Line:
     async def carry(self, request: httpx2.Request, sender: Sender) -> httpx2.Response:
         if not sender.alive:
             await sender.gone()
+        begun = asyncio.get_running_loop().time()
         await self._connected(request)
+        self._check_patience(request, sender, begun)
         answer: asyncio.Future[httpx2.Response] = asyncio.get_running_loop().create_future()
         arrived = self.on_leaving(sender, f"{request.method} {request.url.path}")
         spawn(self._tasks, self._under_way(request, answer, sender, arrived))
@@ -153,7 +155,6 @@ class Line:
     ) -> None:
         path = request.url.raw_path.decode("ascii")
         self.carried += 1
-        self._check_patience(request, path, sender)
         fault = self.fault_for(path)
         fate = fault.fate if fault else None
         slow = fault.seconds if fault and fate in ("slow", "late") else 0.0
@@ -194,13 +195,15 @@ class Line:
     def _close(self, path: str, fault: Fault, sender: Sender) -> None:
         """Whoever was asked to wait knows it by now."""
         if fault.retry_after_s is not None:
-            until = asyncio.get_running_loop().time() + fault.retry_after_s
-            self._closed_until[sender, _budget(path)] = until
+            now = asyncio.get_running_loop().time()
+            self._closed[sender, _budget(path)] = (now, now + fault.retry_after_s)
 
-    def _check_patience(self, request: httpx2.Request, path: str, sender: Sender) -> None:
-        """What left before the answer was there may still come."""
-        early_s = self._closed_until.get((sender, _budget(path)), 0.0) - asyncio.get_running_loop().time()
-        if early_s > _UNDER_WAY_S:
+    def _check_patience(self, request: httpx2.Request, sender: Sender, begun: float) -> None:
+        """What was begun before the answer was there may still leave, as soon as it is connected."""
+        path = request.url.raw_path.decode("ascii")
+        known_at, until = self._closed.get((sender, _budget(path)), (0.0, 0.0))
+        early_s = until - asyncio.get_running_loop().time()
+        if early_s > _UNDER_WAY_S and begun >= known_at:
             self.on_hurry(f"{request.method} {path}", early_s)
 
     async def _served(self, request: httpx2.Request, path: str) -> httpx2.Response:

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextvars import Context, ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -248,7 +248,3 @@ class _Told:
         if taken:
             self._branches.handed_on(body)
         return taken
-
-
-Moment = Callable[[Callable[[], None]], None]
-"""Is given what to call when it comes."""
