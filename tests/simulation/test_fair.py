@@ -486,6 +486,41 @@ def test_a_crash_forgets_neither_what_is_ours_nor_what_is_not() -> None:
     assert rules(SEED, in_the_office(), trouble, reachable, rest(4_000, "Away", MEETING)) == [1]
 
 
+def test_what_was_wrong_before_a_crash_is_not_the_crash_s() -> None:
+    """It comes to light late, since nothing is asked of anybody in trouble."""
+    trouble = Trouble(2_050, 2_600, "teams", "cut")
+    for died_at, rule in ((1_990.0, 5), (2_080.0, 5), (2_500.0, 1)):
+        killed = Trouble(died_at, died_at + 20, "service", "killed")
+        story = [*A_MEETING, trouble, killed, rest(5_000, "Away")]
+        assert rules(MANUAL, in_the_office(), story) == [rule], died_at
+
+
+LATE = Bounds.of(Site(delivery="webhook", lag_share=0.4))
+ON_TIME = Bounds.of(Site(delivery="webhook"))
+
+
+def test_where_notifications_are_late_an_old_one_may_be_acted_on_until_it_is_refuted() -> None:
+    """The end of a meeting is told before a moment that it went through."""
+    busy = [teams(1_000, MEETING), we_set(1_001, "Available", "Away"), by_hand(1_100, "Available")]
+    over = [teams(2_000, "DoNotDisturb/DoNotDisturb"), teams(2_000.1, FREE)]
+    flip = [we_set(2_002.5, "Available", "Away"), we_set(2_003, "Away", "Available"), rest(4_000)]
+    assert rules(MANUAL, in_the_office(), busy, over, flip, bounds=LATE) == []
+    assert rules(MANUAL, in_the_office(), busy, over, flip, bounds=ON_TIME)[0] == 3
+    much_later = [replace(happening, at=happening.at + 20) for happening in flip[:2]]
+    assert rules(MANUAL, in_the_office(), busy, over, much_later, bounds=LATE)[0] == 3
+
+
+def test_a_change_that_is_told_late_may_cost_two_writes_and_no_more() -> None:
+    away = teams(900, "Offline/Offline")
+    quick = [teams(1_000, FREE), teams(1_000.5, MEETING), we_set(1_001, "Available", "Away")]
+    flip = [we_set(1_002.6, "Away", "Available"), we_set(1_003, "Available", "Away")]
+    at_rest = rest(4_000, "Away", MEETING)
+    assert rules(SEED, away, quick, flip, at_rest, bounds=LATE) == []
+    assert 2 in rules(SEED, away, quick, flip, at_rest, bounds=ON_TIME)
+    again = [replace(happening, at=happening.at + 1) for happening in flip]
+    assert 2 in rules(SEED, away, quick, flip, again, again, at_rest, bounds=LATE)
+
+
 def test_a_status_that_was_set_by_hand_in_trouble_may_be_taken_for_ours() -> None:
     story = [teams(1_000, MEETING), by_hand(1_200, "Away"), teams(3_000, FREE)]
     freed = we_set(3_005, "Away", "Available")

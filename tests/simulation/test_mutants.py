@@ -21,12 +21,10 @@ def test_what_was_sent_and_not_saved_is_found_by_what_it_leaves_after_a_crash():
         assert {violation.rule for violation in run.play(mutant.plan()).violations} == {5}
 
 
-PLANS = {
-    (mutant.seed, mutant.faults, mutant.hours, mutant.also): mutant for mutant in mutants.MUTANTS.values()
-}
+PLANS = {(one.seed, one.faults, one.since, one.until): one for one in mutants.MUTANTS.values()}
 
 
-@pytest.mark.parametrize("mutant", PLANS.values(), ids=lambda mutant: f"{mutant.seed}-{mutant.hours}")
+@pytest.mark.parametrize("mutant", PLANS.values(), ids=lambda one: f"{one.seed}-{one.since}-{one.until}")
 def test_without_it_nothing_is_found(mutant):
     outcome = run.play(mutant.plan())
     assert outcome.is_fair, outcome.violations

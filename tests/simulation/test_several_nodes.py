@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from presencebridge.simulation import campaign, leases, node_mutants, node_troubles, run, telling
 from presencebridge.simulation.chronicle import Owns
 from presencebridge.simulation.making import plan_of
-from presencebridge.simulation.mutants import plan_until
+from presencebridge.simulation.mutants import plan_between
 from presencebridge.simulation.plan import Trouble
 
 pytestmark = pytest.mark.timeout(600)
@@ -29,7 +29,7 @@ def test_it_is_found(name):
     assert expected in {violation.rule for violation in outcome.violations}, told(outcome)
 
 
-PLANS = {(one.seed, one.hours, one.also): one for one in node_mutants.MUTANTS.values()}
+PLANS = {(one.seed, one.until, one.also): one for one in node_mutants.MUTANTS.values()}
 
 
 @pytest.mark.parametrize("mutant", PLANS.values(), ids=lambda one: f"{one.seed}-{one.also.kind}")
@@ -40,7 +40,7 @@ def test_without_it_nothing_is_found(mutant):
 
 
 def test_a_seed_is_fair_and_replays_exactly():
-    plan = plan_until(2, "all", 0.6, nodes=3)
+    plan = plan_between(2, "all", 0, 0.6, nodes=3)
     first, second = run.play(plan), run.play(plan)
     assert first.is_fair, told(first)
     assert first.chronicle == second.chronicle
@@ -48,7 +48,7 @@ def test_a_seed_is_fair_and_replays_exactly():
 
 
 def test_what_is_wrong_among_the_nodes_themselves_counts_and_is_told(monkeypatch):
-    plan = plan_until(4, "none", 0.02, nodes=2)
+    plan = plan_between(4, "none", 0, 0.02, nodes=2)
     monkeypatch.setattr(run, "play_seed", lambda *_: run.play(plan))
     whole = leases.played
     monkeypatch.setattr(leases, "played", lambda seed, _seconds, nodes: whole(seed, 20.0, nodes))

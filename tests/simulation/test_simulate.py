@@ -17,8 +17,9 @@ from presencebridge.simulation.making import plan_of
 from presencebridge.simulation.plan import Kind, Plan, Site, Trouble
 
 CALM = (3, 10, 17)
-ROUGH = (0, 1, 2, 4, 8, 9, 13, 15)
-"""Together: all three kinds of 3CX, both deliveries, all presets, manual_wins on and off."""
+ROUGH = (0, 4, 8, 9, 13)
+"""Together: all three kinds of 3CX, both deliveries, all presets, manual_wins on and off. Whole days are what
+`make simulate` plays."""
 
 
 def told(outcome: run.Outcome) -> str:
@@ -26,25 +27,26 @@ def told(outcome: run.Outcome) -> str:
 
 
 @pytest.mark.parametrize("seed", CALM)
-def test_a_calm_day(seed):
-    outcome = run.play_seed(seed, 1, "none")
+def test_a_calm_morning(seed):
+    outcome = run.play(mutants.plan_between(seed, "none", 0, 4))
     assert outcome.is_fair, told(outcome)
-    assert sum(isinstance(happening, AtRest) for happening in outcome.chronicle) == 2
+    assert sum(isinstance(happening, AtRest) for happening in outcome.chronicle) == 1
     assert sum(isinstance(happening, Wrote) for happening in outcome.chronicle) > 20
 
 
 @pytest.mark.parametrize("seed", ROUGH)
-def test_a_day_full_of_trouble(seed):
-    outcome = run.play_seed(seed, 1, "all")
+def test_a_morning_full_of_trouble(seed):
+    outcome = run.play(mutants.plan_between(seed, "all", 0, 4))
     assert outcome.is_fair, told(outcome)
     assert any(isinstance(happening, Told) for happening in outcome.chronicle)
 
 
 def test_a_seed_replays_exactly():
-    first, second = (run.play_seed(4, 1, "all") for _ in range(2))
+    first, second, other = (run.play(mutants.plan_between(seed, "all", 0, 0.7)) for seed in (4, 4, 7))
+    assert any(isinstance(happening, Told) for happening in first.chronicle)
     assert first.chronicle == second.chronicle
     assert (first.counts, first.requests) == (second.counts, second.requests)
-    assert run.play_seed(7, 1, "all").chronicle != first.chronicle
+    assert first.chronicle != other.chronicle
 
 
 def test_neighbouring_seeds_go_through_everything_there_is_to_configure():
@@ -121,14 +123,23 @@ def test_trouble_in_the_midst_of_it(kind, person):
     assert (last.shown["101"].status, last.shown["101"].our_session) == ("Available", None)
 
 
+@pytest.mark.parametrize("over_at", [900.0, 906.0, 912.0])
+def test_a_mute_websocket_is_one_until_a_call_tells_so(over_at):
+    """The first call that ends after it is found by the next read of all calls, wherever that falls."""
+    plan = a_morning("3cx-v20", Trouble(310.0, 0.0, "websocket mute"))
+    late = (replace(deed, at=over_at) if isinstance(deed, lives.HangsUp) else deed for deed in plan.deeds)
+    outcome = run.play(replace(plan, deeds=tuple(late)))
+    assert outcome.is_fair, told(outcome)
+
+
 # What is wrong is found, made short and told ----------------------------------------------------------
 
 
 def test_what_is_wrong_is_made_short_and_told():
     with mutants.MUTANTS["second leg clears"].patch():
-        outcome = run.play_seed(mutants.MUTANTS["second leg clears"].seed, 1, "none")
+        outcome = run.play(mutants.MUTANTS["second leg clears"].plan())
         assert not outcome.is_fair
-        shortest = shrink.shrunk(outcome, within_s=20)
+        shortest = shrink.shrunk(outcome, within_s=60)
         assert len(shortest.plan.deeds) <= 6 < len(outcome.plan.deeds)
         again = run.play(msgspec.json.decode(msgspec.json.encode(shortest.plan), type=Plan))
         assert again.violations == shortest.violations
@@ -142,7 +153,7 @@ def test_what_is_wrong_is_made_short_and_told():
 
 
 def test_a_seed_replays_exactly_in_another_process():
-    first, second = (next(iter(campaign.verdicts(range(9, 10), 1, "some", 1, 0))) for _ in range(2))
+    first, second = (next(iter(campaign.verdicts(range(14, 15), 1, "some", 1, 0))) for _ in range(2))
     assert first == second
     assert len(first.digest) == 16
 

@@ -12,7 +12,8 @@ may have seen, and want, given what truly happened. What nobody can know splits 
   never stops the rules: what is written and what is shown at rest must be what some world wanted.
 * While our session hides somebody, the bridge learns nothing of Teams. What changed to Available unseen
   (hidden, in trouble, while paused) may or may not free an Away that is not ours; after a start it may not.
-* While notifications are in trouble, an old one may take a status, and give one of ours back, nothing else.
+* While notifications are in trouble, and for `late_s` where they are late at all times, an old one may take a
+  status, and give one of ours back, nothing else; so a change may cost two writes there.
 * Answers get lost while 3CX is in trouble, and at a crash: then what was written may be written once more. A
   write under way may be overtaken by a hand for `race_s`, and in such trouble for `under_way_s`.
 * Whoever is stopped in good order may end our sessions.
@@ -136,6 +137,8 @@ class _Onlooker:
         """`_calls_changed`: whether they are in a call, or our session."""
         self._credit: dict[str, list[float]] = {"teams": [], "3cx": []}
         """Outside changes, by the side on which they were not yet answered."""
+        self._writes_each = 2 if bounds.late_s else 1
+        """What a notification that is late took back or took, the read that it asks for undoes."""
         # What may be thought of it
         self._frees = w.freed(house.preset, house.manual_wins)
         self._worlds = {w.World(frees=self._frees)}
@@ -261,13 +264,25 @@ class _Onlooker:
         ]
         if others:
             rule, what = 8, f"{what}; {others[0].person} is in trouble: {others[0].what}"
-        elif self._outlived_a_death(self._session_since if rule == 4 else self._status_since):
+        elif self._is_left_by_a_death(rule):
             rule, what = 5, f"{what}; it is from before the bridge died"
         self._say(rule, what)
         self._told_of = True
 
     def _outlived_a_death(self, since: float) -> bool:
         return any(death.at <= self._now and death.until >= since for death in self._weather.deaths)
+
+    def _is_left_by_a_death(self, rule: int) -> bool:
+        """Not if it was long due to be changed when the bridge died: then it was wrong before."""
+        since, due = (
+            (self._session_since, self._calls_changed)
+            if rule == 4
+            else (self._status_since, self._teams_changed)
+        )
+        return any(
+            death.at <= self._now and death.until >= since and due > death.at - self._bounds.status_s
+            for death in self._weather.deaths
+        )
 
     def _session_fits(self, world: w.World, noticed: bool) -> bool:
         """Calls have a bound of their own; what else our session may show follows from the status."""
@@ -411,8 +426,8 @@ class _Onlooker:
         if teams:
             self._teams_changed = self._now
         if not by_us:
-            for credit in self._credit.values():
-                credit.append(self._now)
+            self._credit["teams"].append(self._now)
+            self._credit["3cx"] += [self._now] * self._writes_each
 
     # We write
 

@@ -47,14 +47,18 @@ class Fault(msgspec.Struct, eq=False):
     """Only requests with one of these in their path; empty: all."""
     spares: tuple[str, ...] = ()
     """Never requests with one of these in their path."""
+    only_writes: bool = False
+    """Only requests that are to change something."""
     seconds: float = 0.0
     """How late, or how slow."""
     status: int = 503
     retry_after_s: float | None = None
 
-    def may_hit(self, path: str) -> bool:
-        return not any(mark in path for mark in self.spares) and (
-            not self.marks or any(mark in path for mark in self.marks)
+    def may_hit(self, path: str, is_write: bool) -> bool:
+        return (
+            (is_write or not self.only_writes)
+            and not any(mark in path for mark in self.spares)
+            and (not self.marks or any(mark in path for mark in self.marks))
         )
 
 
@@ -86,6 +90,8 @@ class Line:
         self._dice = dice
         self._tasks = tasks
         self.faults: list[Fault] = []
+        self.is_write: Callable[[str, str], bool] = lambda _method, _path: False
+        """Whether a request with this method and path is to change something."""
         self.watch: Watch = lambda _method, _path, _body: None
         self.on_write: Callable[[], None] = lambda: None
         """Called when something that is watched is about to be carried out."""
@@ -106,10 +112,10 @@ class Line:
     def client(self, url: str, sender: Sender) -> httpx2.AsyncClient:
         return _Client(transport=_Transport(self, sender), base_url=url, timeout=None, trust_env=False)
 
-    def fault_for(self, path: str) -> Fault | None:
+    def fault_for(self, path: str, is_write: bool = False) -> Fault | None:
         """The fault that hits this request, if one does."""
         for fault in self.faults:
-            if fault.may_hit(path) and (fault.share >= 1 or self._dice.random() < fault.share):
+            if fault.may_hit(path, is_write) and (fault.share >= 1 or self._dice.random() < fault.share):
                 return fault
         return None
 
@@ -155,7 +161,7 @@ class Line:
     ) -> None:
         path = request.url.raw_path.decode("ascii")
         self.carried += 1
-        fault = self.fault_for(path)
+        fault = self.fault_for(path, self.is_write(request.method, path))
         fate = fault.fate if fault else None
         slow = fault.seconds if fault and fate in ("slow", "late") else 0.0
         await asyncio.sleep(self._dice.uniform(0.001, 0.02) + slow)

@@ -4,6 +4,7 @@ A day has two halves. Each is busy, and ends with a time in which nobody does an
 come to rest; a meeting or a call may last through it.
 """
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -132,6 +133,7 @@ _IN_TEAMS: Final[tuple[tuple[tuple[str | None, ...], float, float], ...]] = (
     (_MEETINGS, 0.5, 8),
 )
 """What somebody is in Teams, and for how many seconds. Nobody who polls need ever see the last."""
+_BRIEF_S: Final = 10.0
 _HOW_OFTEN: Final = (0.55, 0.15, 0.2, 0.1)
 _STATUSES: Final = ("Available", "Available", "Away", "Away", "Out of office", "Custom 1", "Custom 2")
 
@@ -181,7 +183,10 @@ class _Half:
         while at < self._ends - 60:
             kinds, shortest, longest = dice.choices(_IN_TEAMS, _HOW_OFTEN)[0]
             shown = dice.choice(kinds)
-            over = self._over(at, dice.uniform(shortest, longest))
+            lasts = (
+                self._briefly(shortest, longest) if longest < _BRIEF_S else dice.uniform(shortest, longest)
+            )
+            over = self._over(at, lasts)
             yield Shows(_ms(at), person, shown)
             if shown and dice.random() < 0.3:
                 yield from self._by_hand_around(person, at, over)
@@ -193,7 +198,7 @@ class _Half:
             if over > self._ends:  # who begins the next half with it is free again then
                 return
             yield Shows(_ms(over), person, dice.choice(_FREE))
-            at = over + dice.choice((dice.uniform(0.2, 10), dice.expovariate(1 / 900)))
+            at = over + dice.choice((self._briefly(0.2, _BRIEF_S), dice.expovariate(1 / 900)))
 
     def _over(self, at: float, lasts: float) -> float:
         """When something that begins now is over: before it is quiet, or now and then after that."""
@@ -341,6 +346,10 @@ class _Half:
         while at < self._ends:
             yield at
             at += self._dice.expovariate(1 / every_s)
+
+    def _briefly(self, shortest: float, longest: float) -> float:
+        """So many seconds; fractions of one are as likely as several: what follows is under way then."""
+        return math.exp(self._dice.uniform(math.log(shortest), math.log(longest)))
 
     def _whole(self, episode: Iterator[AnyDeed]) -> list[AnyDeed]:
         """An episode as a whole, in the order of time; none of it, if any would break the quiet."""

@@ -68,7 +68,8 @@ def plan_of(seed: int, days: int, faults: Faults, nodes: int = 1) -> Plan:
         for half in range(2):
             rests.append(begin + (half + 1) * _HALF_S)
             active = (begin + half * _HALF_S + _STARTED_S, rests[-1] - lives.QUIET_S)
-            deeds += _troubles(dice, site, people, faults, active)
+            moments = [deed.at for deed in lived if active[0] <= deed.at < active[1]]
+            deeds += _troubles(dice, site, people, faults, active, moments)
         if day + 1 < days:
             nights = _NIGHTS if nodes == 1 else (node_troubles.NIGHT,)
             deeds.append(_night(dice, nights, rests[-1] + 5.0, (day + 1) * DAY_S))
@@ -87,7 +88,12 @@ def _numbered(deeds: list[lives.AnyDeed], day: int) -> list[lives.AnyDeed]:
 
 
 def _troubles(
-    dice: random.Random, site: Site, people: tuple[str, ...], faults: Faults, span: tuple[float, float]
+    dice: random.Random,
+    site: Site,
+    people: tuple[str, ...],
+    faults: Faults,
+    span: tuple[float, float],
+    moments: list[float],
 ) -> list[Trouble]:
     if faults == "none":
         return []
@@ -97,7 +103,7 @@ def _troubles(
     names = troubles.possible(site, mild=faults == "some")
     count = dice.randint(1, 3) if faults == "some" else dice.randint(3, 12)
     begin, end = span
-    chosen = [troubles.drawn(dice, dice.choice(names), people, begin, end) for _ in range(count)]
+    chosen = [troubles.drawn(dice, dice.choice(names), people, begin, end, moments) for _ in range(count)]
     if faults == "all" and dice.random() < 0.3:
         chosen += troubles.swizzle(dice, site, dice.uniform(begin, end - 1600), end)
     return troubles.without_overlap(chosen)

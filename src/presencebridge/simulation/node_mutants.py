@@ -13,7 +13,8 @@ from presencebridge.cluster.session import Session
 from presencebridge.cluster.store import SharedStore
 from presencebridge.core.model import State
 from presencebridge.runtime.hub import Hub
-from presencebridge.simulation.mutants import Mutant, Patch
+from presencebridge.simulation.defects import Patch
+from presencebridge.simulation.mutants import Mutant
 from presencebridge.simulation.plan import Trouble
 
 _SAVED_LATER_S: Final = 0.5
@@ -104,7 +105,7 @@ _DRAINED: Final = Trouble(424.8, 30.0, "node drained")
 
 
 def _mutant(what: str, patch: Callable[[], Patch], seed: int, hours: float, also: Trouble) -> Mutant:
-    return Mutant(what, patch, seed, "none", hours, also, nodes=3)
+    return Mutant(what, patch, seed, "none", 0.0, hours, also, nodes=3)
 
 
 MUTANTS: Final = {
@@ -116,16 +117,16 @@ MUTANTS: Final = {
     "read from now on": _mutant(
         "a new owner leaves what was taken in",
         _read_from_now_on,
-        4,
-        0.15,
-        Trouble(187.8, 60.0, "node killed writing", number=2),
+        3,
+        0.19,
+        Trouble(528.1, 60.0, "node killed writing", number=2),
     ),
     "begun with nothing": _mutant(
         "a new owner does not read the state",
         _begun_with_nothing,
-        10,
+        8,
         0.45,
-        Trouble(546.7, 60.0, "node killed", number=10),
+        Trouble(901.1, 60.0, "node killed", number=10),
     ),
     "sent before saved": _mutant(
         "a command leaves before the state is kept",

@@ -71,6 +71,8 @@ async def _played(plan: Plan, folder: Path) -> Outcome:
                 else:
                     await _do(stage, deed)
             await patience.until(plan.ends)
+            if plan.ends not in plan.rests:
+                stage.glance()
             if patience.is_over:
                 stage.deaths.append(Violation(0, stage.time(), None, "the service goes round in circles"))
         ended = stage.time()

@@ -13,7 +13,7 @@ from presencebridge.simulation import lives, run
 from presencebridge.simulation.plan import AnyDeed, Plan, Trouble, concerns
 from presencebridge.simulation.run import Outcome
 
-_LEAD_S: Final = 120.0
+LEAD_S: Final = 120.0
 """Kept before the first deed, so that the service has started."""
 _TAIL_S: Final = 1.0
 
@@ -79,9 +79,9 @@ class _Shrinking:
         """A story is short if it begins shortly before what is wrong."""
         for lead in (300.0, 900.0, 1800.0, 3600.0):
             begin = self._wrong_at() - lead
-            if begin > _LEAD_S:
+            if begin > LEAD_S:
                 deeds = tuple(deed for deed in plan.deeds if deed.at >= begin)
-                yield shifted(replace(plan, deeds=deeds), begin - _LEAD_S)
+                yield shifted(replace(plan, deeds=deeds), begin - LEAD_S)
 
     def _wrong_at(self) -> float:
         return min(violation.at for violation in self._best.violations if violation.rule == self._rule)
@@ -95,8 +95,8 @@ class _Shrinking:
 
     def _begun_later(self, plan: Plan) -> Iterator[Plan]:
         """Without the time before the first deed, and without long times of peace."""
-        if plan.deeds and plan.deeds[0].at > _LEAD_S:
-            yield shifted(plan, plan.deeds[0].at - _LEAD_S)
+        if plan.deeds and plan.deeds[0].at > LEAD_S:
+            yield shifted(plan, plan.deeds[0].at - LEAD_S)
             return
         yield replace(plan, rests=plan.rests[-1:])
 
@@ -114,7 +114,7 @@ class _Shrinking:
 
     def _shorter_troubles(self, plan: Plan) -> Iterator[Plan]:
         for place, deed in enumerate(plan.deeds):
-            if isinstance(deed, Trouble) and deed.lasts > _LEAD_S:
+            if isinstance(deed, Trouble) and deed.lasts > LEAD_S:
                 yield _with(plan, place, replace(deed, lasts=deed.lasts / 4))
 
     def _simpler_house(self, plan: Plan) -> Iterator[Plan]:

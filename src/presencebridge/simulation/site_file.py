@@ -1,11 +1,18 @@
 """The config file of a simulated site, written and read as an operator's is."""
 
+import functools
+import tempfile
 from pathlib import Path
+from typing import Final
 
 from presencebridge.config import Config, load
 from presencebridge.emulators.world import Extension, User, Watcher, World
+from presencebridge.files import FolderFiles
+from presencebridge.graph.keys import EncryptionKeys
 from presencebridge.simulation.plan import Plan
 
+START: Final = 1_800_000_000.0
+"""The wall's time at virtual time 0."""
 GRAPH, PBX = "https://graph.microsoft.com", "https://pbx.example.org"
 HOOK = "https://bridge.example.org/hook"
 WATCHERS = {"one": "watcher@example.org", "two": "second-watcher@example.org"}
@@ -39,9 +46,21 @@ def config_of(plan: Plan, world: World, folder: Path) -> Config:
         file.chmod(0o600)
     state = folder / "state"
     state.mkdir(exist_ok=True)
+    if plan.site.delivery == "webhook":
+        for name, content in _key_ring().items():
+            FolderFiles(state).write(name, content)
     file = folder / "site.toml"
     file.write_text(_text(plan, world), "utf-8")
     return load(file)
+
+
+@functools.cache
+def _key_ring() -> dict[str, bytes]:
+    """The key for notifications, as files. To make one takes long, so all sites have the same."""
+    with tempfile.TemporaryDirectory(prefix="presencebridge-simulation-") as folder:
+        files = FolderFiles(Path(folder))
+        EncryptionKeys(files, lambda: START).newest()
+        return {name: files.read(name) or b"" for name in files.names()}
 
 
 def _text(plan: Plan, world: World) -> str:

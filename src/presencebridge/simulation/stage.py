@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from presencebridge.emulators.graph import GraphEmulator
 from presencebridge.emulators.graph import presence as teams
 from presencebridge.emulators.graph.background import Background
 from presencebridge.emulators.graph.faults import NotificationFaults
+from presencebridge.emulators.graph.keys import SigningKeys
 from presencebridge.emulators.graph.presence import CLIENT_SESSION, Pair
 from presencebridge.emulators.world import User
 from presencebridge.metrics import Metrics
@@ -26,12 +28,12 @@ from presencebridge.simulation.life import Life
 from presencebridge.simulation.line import Answer, Lags, Line, served
 from presencebridge.simulation.phones import V20, OldBridge, Phones, Switchboard
 from presencebridge.simulation.plan import Plan
-from presencebridge.simulation.site_file import WATCHERS, config_of, mail_of, world_of
+from presencebridge.simulation.site_file import START, WATCHERS, config_of, mail_of, world_of
 from presencebridge.simulation.virtual_loop import VirtualLoop
 
-START: Final = 1_800_000_000.0
-"""The wall's time at virtual time 0."""
 _START_WITHIN_S: Final = 60.0
+_LATE_NOTICE_S: Final = 2.5
+"""By how much a notification comes late on a line that lags: seldom more than a change or two."""
 _AGAIN_AFTER_S: Final = 5.0
 """After the service died of itself: what a service manager does."""
 
@@ -61,7 +63,9 @@ class Office:
         dice = random.Random(f"office {plan.seed}")  # noqa: S311 - no secrets
         clock = Clock.of_loop(START)
         self.hook = _Hook(self)
-        self.graph = GraphEmulator(world, clock=clock, transport=self.hook, seed=dice.getrandbits(32))
+        self.graph = GraphEmulator(
+            world, clock=clock, transport=self.hook, seed=dice.getrandbits(32), keys=_signing_keys()
+        )
         self.phones: Phones = (
             OldBridge(world, clock) if plan.site.kind == "3cx-web-api" else V20(world, clock, dice)
         )
@@ -70,9 +74,11 @@ class Office:
         self.disk.on_committed = self._committed
         self.teams_line = Line(self.graph.app, random.Random(f"teams {plan.seed}"), tasks)  # noqa: S311
         self.teams_line.lags = Lags("/getPresencesByUserId", plan.site.lag_share)
+        self.teams_line.is_write = _writes_presence
         self.teams_line.watch = self._watch_teams
         self.teams_line.on_hurry = self._hurried
         self.pbx_line = Line(self.phones.app, random.Random(f"3cx {plan.seed}"), tasks)  # noqa: S311
+        self.pbx_line.is_write = lambda method, path: self.phones.written(method, path) is not None
         self.pbx_line.watch = self._watch_pbx
         self.wall_offset = 0.0
         self.hook_cuts = 0
@@ -84,7 +90,11 @@ class Office:
         self._person_of = {user.id: person for person, user in self._user_of.items()}
         self._ours = world.client_id
         self._paused: dict[str, tuple[bool, float | None]] = {}
+        self._to_resume: set[str] = set()
+        """Whose pause an operator has ended; it counts with the next state of theirs that is on the disk."""
         self._legs: dict[str, tuple[str, ...]] = {}
+        self._not_served = set(plan.house.excluded)
+        self._call_changed = asyncio.Event()
         self.set_notification_faults()
 
     # Time
@@ -116,6 +126,7 @@ class Office:
     def set_mail(self, person: str, *, is_there: bool) -> None:
         """Whether 3CX has the person's mail address."""
         self.phones.set_mail(person, mail_of(person) if is_there else "")
+        (self._not_served.discard if is_there else self._not_served.add)(person)
         told = chronicle.PutBack if is_there else chronicle.TakenOut
         self._tell(told(self.time(), person))
 
@@ -131,10 +142,19 @@ class Office:
             if legs != self._legs.get(person, ()):
                 self._legs[person] = legs
                 self._tell(chronicle.LegsAre(self.time(), person, legs))
+                if person not in self._not_served:
+                    self._call_changed.set()
+
+    async def a_call_changes(self) -> None:
+        """Until the calls of somebody who is served are others than now."""
+        self._call_changed.clear()
+        await self._call_changed.wait()
 
     async def order(self, person: str, what: str, body: dict[str, Any]) -> None:
         """What the operator wants; it counts once it is on the disk (`_committed`)."""
         if self.life is not None and self.life.alive:
+            if what == "resume":
+                self._to_resume.add(person)
             await self.life.order(person, what, body)
             self.changed_at = self.time()
 
@@ -144,6 +164,10 @@ class Office:
         """A new life, on what is on the disk. Returns when it listens, or does not get so far."""
         self.count("start")
         life = self.life = Life(self)
+        self._to_resume.clear()
+        for person, (is_paused, until) in self._paused.items():
+            if is_paused:
+                self._tell_pause(person, until)
         self.tasks.spawn(self._lives(life))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_WITHIN_S):
@@ -233,7 +257,7 @@ class Office:
 
     def set_notification_faults(self) -> None:
         """Those of all troubles that there are just now, together."""
-        worst = NotificationFaults(reorder=self.plan.site.lag_share)
+        worst = NotificationFaults(reorder=self.plan.site.lag_share, reorder_s=_LATE_NOTICE_S)
         for faults in self.notification_faults:
             for field in ("drop", "duplicate", "reorder", "delay_s", "silent_stop"):
                 setattr(worst, field, max(getattr(worst, field), getattr(faults, field)))
@@ -251,20 +275,35 @@ class Office:
         self.changed_at = self.time()
 
     def _committed(self, person: str, state: State) -> None:
-        """A pause holds from when it is on the disk."""
+        """A pause holds from when it is on the disk, until its time is over or an operator ends it."""
         paused = (state.paused, state.paused_until)
         if paused == self._paused.get(person, (False, None)) or self.life is None:
             return
-        self._paused[person] = paused
         if state.paused:
-            until = None if state.paused_until is None else self.life.clock.virtual(state.paused_until)
-            self._tell(chronicle.PausedByOperator(self.time(), person, until))
-        else:
+            self._paused[person] = paused
+            self._to_resume.discard(person)
+            self._tell_pause(person, state.paused_until)
+        elif person in self._to_resume or self._is_over(person):
+            self._paused[person] = paused
+            self._to_resume.discard(person)
             self._tell(chronicle.ResumedByOperator(self.time(), person))
+
+    def _is_over(self, person: str) -> bool:
+        _, until = self._paused.get(person, (False, None))
+        return until is not None and self._virtual(until) <= self.time()
+
+    def _tell_pause(self, person: str, until: float | None) -> None:
+        """Until when it lasts is by the clock of this life, which may have been set since the one before."""
+        ends = None if until is None else self._virtual(until)
+        if ends is None or ends > self.time():
+            self._tell(chronicle.PausedByOperator(self.time(), person, ends))
+
+    def _virtual(self, moment: float) -> float:
+        return self.life.clock.virtual(moment) if self.life is not None else moment
 
     def _watch_teams(self, method: str, path: str, body: bytes) -> Callable[[int], None] | None:  # noqa: ARG002
         parts = path.split("/")
-        if not path.endswith(("/presence/setPresence", "/presence/clearPresence")):
+        if not _writes_presence(method, path):
             return None
         user = parts[-3]
         person = self._person_of[user.casefold()]
@@ -304,6 +343,12 @@ class Office:
         self.happened.append(chronicle.Wrote(self.time(), person, side, before, after))
 
 
+@functools.cache
+def _signing_keys() -> SigningKeys:
+    """Entra's: to make one takes as long as half an hour of an office day, so all days have the same."""
+    return SigningKeys()
+
+
 class _Hook(httpx2.AsyncBaseTransport):
     """Whatever Graph posts goes to the webhook, while somebody listens there."""
 
@@ -336,6 +381,10 @@ async def office(
             finally:
                 made.end()
                 await asyncio.sleep(1)
+
+
+def _writes_presence(_method: str, path: str) -> bool:
+    return path.endswith(("/presence/setPresence", "/presence/clearPresence"))
 
 
 def in_words(error: BaseException) -> str:

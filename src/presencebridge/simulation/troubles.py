@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -91,6 +91,11 @@ def _on_line(side: Literal["teams", "3cx"], make: Callable[[Trouble], Fault], *,
     return _while(broken)
 
 
+def _unanswered(_trouble: Trouble) -> Fault:
+    """Whoever reads is answered, so the next try is made as soon as it may be."""
+    return Fault("answer lost", only_writes=True)
+
+
 def _refused(status: int, spares: tuple[str, ...] = ()) -> Callable[[Trouble], Fault]:
     def fault(trouble: Trouble) -> Fault:
         wait = round(trouble.number) or None
@@ -166,6 +171,13 @@ async def _websocket_mute(office: Office, _trouble: Trouble) -> None:
     if office.life is not None:
         for socket in office.life.sockets:
             socket.is_mute = True
+        office.tasks.spawn(_until_it_can_be_noticed(office, office.time()))
+
+
+async def _until_it_can_be_noticed(office: Office, begun: float) -> None:
+    """Nobody can tell a socket that is mute from one on which there is nothing to tell."""
+    await office.a_call_changes()
+    office.tell_trouble(begun, office.time(), "3cx", "the websocket is mute, and no call tells so")
 
 
 async def _websocket_cut(office: Office, _trouble: Trouble) -> None:
@@ -346,6 +358,12 @@ KINDS: Final[dict[str, Kind]] = {
         _on_line("teams", _fault("answer silent")),
         is_partial=True,
     ),
+    "teams write unanswered": Kind(
+        "teams",
+        "Graph does what it is told and does not say so",
+        _on_line("teams", _unanswered),
+        is_partial=True,
+    ),
     "teams slow": Kind("teams", "Graph is slow", _on_line("teams", _fault("slow")), number=(0.5, 8.0)),
     "teams late": Kind(
         "teams",
@@ -436,6 +454,9 @@ KINDS: Final[dict[str, Kind]] = {
     "3cx answer silent": Kind(
         "3cx", "3CX does it, and never answers", _on_line("3cx", _fault("answer silent")), is_partial=True
     ),
+    "3cx write unanswered": Kind(
+        "3cx", "3CX does what it is told and does not say so", _on_line("3cx", _unanswered), is_partial=True
+    ),
     "3cx slow": Kind("3cx", "3CX is slow", _on_line("3cx", _fault("slow")), number=(0.2, 2.0)),
     "3cx late": Kind(
         "3cx",
@@ -515,6 +536,9 @@ _EVENTS: Final = ("missed", "subscriptionRemoved", "reauthorizationRequired")
 _LONGEST_BACKOFF_S: Final = 1800.0
 _ALONE: Final = frozenset({"killed", "killed writing", "torn database", "restarted", "slept"})
 _PARTS: Final = (1.0, 1.0, 0.5, 0.2)
+_SHARE_AT_A_MOMENT: Final = 0.5
+_ABOUT_S: Final = (-10.0, 5.0)
+"""Before the moment, or while what follows from it is under way."""
 
 
 def possible(site: Site, *, mild: bool) -> list[str]:
@@ -529,11 +553,20 @@ def possible(site: Site, *, mild: bool) -> list[str]:
     return [name for name, kind in KINDS.items() if has[kind.needs] and (kind.is_mild or not mild)]
 
 
-def drawn(dice: random.Random, name: str, people: tuple[str, ...], begin: float, end: float) -> Trouble:
-    """A trouble of that kind within the time from `begin` to `end`."""
+def drawn(
+    dice: random.Random,
+    name: str,
+    people: tuple[str, ...],
+    begin: float,
+    end: float,
+    moments: Sequence[float] = (),
+) -> Trouble:
+    """A trouble of that kind within the time from `begin` to `end`; half of them at one of `moments`."""
     kind = KINDS[name]
     lasts = min(dice.uniform(*kind.lasts), (end - begin) / 2)
     at = dice.uniform(begin, end - lasts)
+    if moments and dice.random() < _SHARE_AT_A_MOMENT:
+        at = min(max(dice.choice(moments) + dice.uniform(*_ABOUT_S), begin), end - lasts)
     person = dice.choice(people) if kind.needs == "person" else None
     share = dice.choice(_PARTS) if kind.is_partial else 1.0
     return Trouble(at, lasts, name, person, share, round(dice.uniform(*kind.number), 1))

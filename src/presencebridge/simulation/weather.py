@@ -37,6 +37,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Until it is noticed who came or has gone, and what was held for them is given back."""
     blind_s: float = 120.0
     """Until it is noticed that 3CX can't be reached, and the last renewal has arrived."""
+    late_s: float = 0.0
+    """How late a notification may come where nothing is wrong, and be acted on until a read refutes it."""
     race_s: float = 5.0
     """Between a read of the status and the write that relies on it."""
     under_way_s: float = 25.0
@@ -55,6 +57,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             teams_s=teams_s,
             calls_s=calls_s,
             status_s=status_s,
+            late_s=_TOLD_S if told and site.lag_share else 0.0,
             heal_s=_LONGEST_RETRY_S + seen_s + _ROUND_TRIPS_S,
             heal_notices_s=site.reconcile_every_s + _LONGEST_RETRY_S + _ROUND_TRIPS_S,
             blind_s=(_WHOLE_EVERY_S if site.kind == "3cx-v20" else site.calls_every_s) + _GIVEN_UP_S,
@@ -129,7 +132,9 @@ class Weather:
 
     def hints_since(self, at: float) -> float | None:
         """From when notifications may come as late as `at`; None: they come when they should."""
-        return min((since for since, until in self._notices if since <= at <= until), default=None)
+        late = [at - self._bounds.late_s] if self._bounds.late_s else []
+        late += [since for since, until in self._notices if since <= at <= until]
+        return min(late, default=None)
 
 
 def joined(stretches: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

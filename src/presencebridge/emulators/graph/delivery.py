@@ -26,7 +26,6 @@ RETRY_FOR_S = 4 * 3600.0
 BACKOFF_FIRST_S, BACKOFF_MOST_S = 10.0, 1800.0  # not documented: doubled from the first to the most
 WINDOW_S = 600.0
 ITEMS_AT_MOST = 100  # not documented
-REORDER_S = 1.0
 _KEPT = 1000
 
 
@@ -119,7 +118,7 @@ class Delivery:
             return
         due = now + faults.delay_s + faults.batch_s + (WINDOW_S if state == "slow" else 0)
         if happens(faults.reorder, self._chance):
-            due += REORDER_S
+            due += faults.reorder_s
         self._count += 1
         lane = (parcel.kind, parcel.url)
         waiting = self._lanes.get(lane)

@@ -35,7 +35,7 @@ class GraphEmulator:
     `app` is what clients see (sign-in and Graph on one origin), `control` plays the people. Inside
     `async with emulator:` presence fades, subscriptions expire and notifications go out; they go over
     `transport`, or to real addresses, whose certificates must then be valid by the public authorities
-    or by `notification_ca`. With the same `seed` the same chances fall.
+    or by `notification_ca`. With the same `seed` the same chances fall. `keys` may be shared with others.
     """
 
     def __init__(
@@ -46,13 +46,14 @@ class GraphEmulator:
         transport: httpx2.AsyncBaseTransport | None = None,
         seed: int | None = None,
         notification_ca: Path | None = None,
+        keys: SigningKeys | None = None,
     ) -> None:
         self.world = world
         self.clock = clock or Clock()
         self.chance = random.Random(seed)  # noqa: S311 - ids and faults, no secrets
         self.faults = Faults()
         self.log = RequestLog(masked_form)
-        self.keys = SigningKeys()
+        self.keys = keys or SigningKeys()
         self.directory = Directory(world)
         self.throttle = Throttle()
         self.tokens = Tokens(world, self.keys, self.clock, self.chance)

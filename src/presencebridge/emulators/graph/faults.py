@@ -11,15 +11,16 @@ from presencebridge.emulators.mishaps import Mishaps, overlaid
 class NotificationFaults(msgspec.Struct, forbid_unknown_fields=True):
     """Faults of the delivery. `drop`, `duplicate` and `reorder` are probabilities; true is 1.
 
-    `delay_s` holds every notification back, `batch_s` collects that long before a POST.
-    `silent_stop`: subscriptions look alive and say nothing. `lifecycle_every_s`: how often
-    reauthorizationRequired is sent; null is the printed formula (each 15 minutes of the last hour), 0
-    never. `slow_after`: from how many answers on an endpoint may be called slow, or be dropped.
+    What is reordered comes `reorder_s` late. `delay_s` holds every notification back, `batch_s` collects
+    that long before a POST. `silent_stop`: subscriptions look alive and say nothing. `lifecycle_every_s`:
+    how often reauthorizationRequired is sent; null is the printed formula (each 15 minutes of the last
+    hour), 0 never. `slow_after`: from how many answers on an endpoint may be called slow, or be dropped.
     """
 
     drop: float | bool = 0.0
     duplicate: float | bool = 0.0
     reorder: float | bool = 0.0
+    reorder_s: float = 1.0
     delay_s: float = 0.0
     batch_s: float = 0.0
     silent_stop: bool = False

@@ -38,8 +38,10 @@ class Outgoing:
         self._client: httpx2.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
+        # Who brings a transport has made it trust whom it should.
+        trust = self._trust() if self._transport is None else True
         self._client = httpx2.AsyncClient(
-            transport=self._transport, verify=self._trust(), trust_env=False, timeout=None
+            transport=self._transport, verify=trust, trust_env=False, timeout=None
         )
         return self
 
