@@ -57,7 +57,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             teams_s=teams_s,
             calls_s=calls_s,
             status_s=status_s,
-            late_s=_TOLD_S if told and site.lag_share else 0.0,
+            late_s=teams_s if told and site.lag_share else 0.0,
             heal_s=_LONGEST_RETRY_S + seen_s + _ROUND_TRIPS_S,
             heal_notices_s=site.reconcile_every_s + _LONGEST_RETRY_S + _ROUND_TRIPS_S,
             blind_s=(_WHOLE_EVERY_S if site.kind == "3cx-v20" else site.calls_every_s) + _GIVEN_UP_S,
