@@ -106,9 +106,11 @@ def test_no_secret_is_told_in_work_and_in_trouble(safe: Safe) -> None:
             ["why", "101"],
             ["check"],
             ["teams", "subscriptions", "list"],
+            ["teams", "get", "user1@example.org"],
+            ["pbx", "get", "101"],
         ):
             done = site.command(*command)
-            told[f"{command[0]} {when}"] = done.stdout + done.stderr
+            told[f"{' '.join(command)} {when}"] = done.stdout + done.stderr
 
     # work
     call = site.dial(1)
@@ -149,6 +151,7 @@ def test_no_secret_is_told_in_work_and_in_trouble(safe: Safe) -> None:
     (site.folder / "secret").write_text("wrong-" + safe.given["app-secret"])
     safe.given["a wrong secret"] = "wrong-" + safe.given["app-secret"]
     gather("with a wrong secret")
+    assert "refused" in told["teams get user1@example.org with a wrong secret"]
 
     # what other accounts of the machine see
     process = site.service.process
