@@ -286,13 +286,14 @@ async def test_who_comes_when_too_many_wait_is_sent_away_by_number_and_by_size(m
     await desk.work()
     assert desk.receiver.offer(bodies[-1])
     await desk.work()
-    monkeypatch.setattr(receiver, "_MOST_BYTES_WAITING", 20_000)
+    monkeypatch.undo()
+    desk.receiver.most_bytes_waiting = 9_000
     more = [body(change(seed=number)) for number in range(100, 130)]
     taken = [desk.receiver.offer(raw) for raw in more]
     assert 5 < taken.index(False) < 29
     await desk.work()
     assert desk.receiver.offer(more[-1])
-    assert desk.receiver.offer(b"x" * 19_000), "what does not wait takes no room"
+    assert desk.receiver.offer(b"x" * 8_000), "what does not wait takes no room"
 
 
 async def test_unproven_senders_take_room_too(monkeypatch):
