@@ -510,6 +510,14 @@ def test_where_notifications_are_late_an_old_one_may_be_acted_on_until_it_is_ref
     assert rules(MANUAL, in_the_office(), busy, over, much_later, bounds=LATE)[0] == 3
 
 
+def test_what_is_replayed_may_be_of_any_age() -> None:
+    busy = [teams(1_000, MEETING), we_set(1_001, "Available", "Away"), by_hand(1_100, "Available")]
+    flip = [we_set(4_000.1, "Available", "Away"), we_set(4_001, "Away", "Available"), rest(6_000)]
+    for what, expected in (("replayed", []), ("doubled", [3])):
+        trouble = Trouble(4_000, 4_000, "notifications", what)
+        assert rules(MANUAL, in_the_office(), busy, teams(2_000, FREE), trouble, flip)[:1] == expected
+
+
 def test_a_change_that_is_told_late_may_cost_two_writes_and_no_more() -> None:
     away = teams(900, "Offline/Offline")
     quick = [teams(1_000, FREE), teams(1_000.5, MEETING), we_set(1_001, "Available", "Away")]

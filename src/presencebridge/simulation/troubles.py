@@ -13,6 +13,7 @@ from presencebridge.simulation.line import Fault
 from presencebridge.simulation.plan import Site, Trouble
 from presencebridge.simulation.site_file import watchers_of
 from presencebridge.simulation.stage import Office
+from presencebridge.simulation.weather import REPLAYED
 
 Link = Literal["teams", "3cx", "service", "notifications"]
 Needs = Literal["", "webhook", "v20", "websocket", "person"]
@@ -422,7 +423,7 @@ KINDS: Final[dict[str, Kind]] = {
         needs="webhook",
         is_partial=True,
     ),
-    "notices replayed": Kind("notifications", "replayed", _replayed, (0, 0), (1, 20), needs="webhook"),
+    "notices replayed": Kind("notifications", REPLAYED, _replayed, (0, 0), (1, 20), needs="webhook"),
     "subscription silent": Kind(
         "notifications",
         "the subscription is silent",

@@ -16,6 +16,8 @@ _WHOLE_EVERY_S: Final = 30.0
 """How often all calls are read where a websocket tells of them."""
 _GIVEN_UP_S: Final = 60.0
 """From the first of several tries until a link counts as lost, and the last write has arrived."""
+REPLAYED: Final = "replayed"
+"""What is told of notifications that are of any age."""
 _LONGEST_RETRY_S: Final = 60.0
 """Between two tries, when nothing works for long."""
 
@@ -82,7 +84,7 @@ class Weather:
         self._bounds = bounds
         self.deaths = [trouble for trouble in mine if trouble.link == "service"]
         self._notices = [
-            (trouble.at - bounds.teams_s, trouble.until + bounds.heal_notices_s)
+            (trouble.at - bounds.teams_s, trouble.until + bounds.heal_notices_s, trouble.what == REPLAYED)
             for trouble in mine
             if trouble.link == "notifications"
         ]
@@ -133,7 +135,11 @@ class Weather:
     def hints_since(self, at: float) -> float | None:
         """From when notifications may come as late as `at`; None: they come when they should."""
         late = [at - self._bounds.late_s] if self._bounds.late_s else []
-        late += [since for since, until in self._notices if since <= at <= until]
+        late += [
+            float("-inf") if is_replay else since
+            for since, until, is_replay in self._notices
+            if since <= at <= until
+        ]
         return min(late, default=None)
 
 
