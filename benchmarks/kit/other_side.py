@@ -273,13 +273,17 @@ class Sending(asyncio.Protocol):
         self.transport: Any = None
         self._data = b""
         self.sent_at: float | None = None
+        self._is_lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport
 
     def send(self, request: bytes, due_at: float) -> None:
         self.sent_at = due_at
-        self.transport.write(request)
+        if self._is_lost:
+            self._sender.answered(self, 0, float("nan"))
+        else:
+            self.transport.write(request)
 
     def data_received(self, data: bytes) -> None:
         self._data += data
@@ -291,6 +295,7 @@ class Sending(asyncio.Protocol):
         self._sender.answered(self, status, time.monotonic() - sent_at)
 
     def connection_lost(self, _error: Exception | None) -> None:
+        self._is_lost = True
         if self.sent_at is not None:
             self._sender.answered(self, 0, float("nan"))
 
@@ -305,7 +310,8 @@ class Sender:
     def __init__(self, url: str) -> None:
         self.host, _, path = url.removeprefix("http://").partition("/")
         self._path = f"/{path}"
-        self._free: list[Sending] = []
+        self._free: collections.deque[Sending] = collections.deque()
+        """The one that has rested longest goes first: the service gives up who rests for seconds."""
         self._waiting: collections.deque[tuple[bytes, float]] = collections.deque()
         self.took: list[float] = []
         self.statuses: collections.Counter[int] = collections.Counter()
@@ -326,7 +332,7 @@ class Sender:
 
     def push(self, request: bytes, due_at: float) -> None:
         if self._free:
-            self._free.pop().send(request, due_at)
+            self._free.popleft().send(request, due_at)
         else:
             self._waiting.append((request, due_at))
 
