@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import ssl
 import sys
 from collections.abc import AsyncIterator
@@ -163,6 +164,7 @@ async def test_the_command_serves_until_it_is_told_to_stop(tmp_path: Path) -> No
         "from presencebridge.cli.main import main; main()",
         *("emulate", "3cx-v20", "--port", "0", "--control-port", "0", "--world", str(world)),
         stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONASYNCIODEBUG": ""},  # it would tell of slow steps in between
     )
     assert process.stderr is not None
     first = (await process.stderr.readline()).decode().strip()
