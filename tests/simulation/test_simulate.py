@@ -1,8 +1,9 @@
 """The whole service in virtual time: fixed seeds, exact replays, and kills between any two steps."""
 
+import os
+import select
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import msgspec
@@ -198,9 +199,11 @@ def test_who_is_killed_leaves_nobody_playing():
         assert simulate.stdout.readline() == b"playing\n"
         playing = [pid for pid in _children(simulate.pid) if "spawn_main" in _command(pid)]
         assert playing
+        ends = [os.pidfd_open(pid) for pid in playing]
         simulate.kill()
-    while any("spawn_main" in _command(pid) for pid in playing):
-        time.sleep(0.01)  # pytest's own limit ends it
+    for end in ends:
+        select.select([end], [], [])  # pytest's own limit ends it
+        os.close(end)
 
 
 def _children(pid: int) -> list[int]:
