@@ -1,7 +1,8 @@
 """Logging: one line an event on stderr, in plain words on a terminal and JSON otherwise.
 
 What would be a record of people, the decisions, is told at DEBUG unless the config asks for it. Such lines
-are in memory and on a terminal, and go nowhere else.
+are for a terminal: elsewhere they are not even made, since a line costs as much as the decision itself. What
+was decided is in the journal, for `why` and the support bundle.
 """
 
 import asyncio
@@ -74,6 +75,7 @@ def set_up(
     root.handlers = [handler, _recent]
     root.setLevel(max(level, logging.INFO))
     logging.getLogger("presencebridge").setLevel(level)
+    logging.getLogger("presencebridge.decisions").setLevel(level if pretty else max(level, logging.INFO))
     for chatty in ("httpx2", "httpcore2", "msal", "urllib3", "uvicorn", "sse_starlette", "asyncio"):
         # What these have to say, addresses included, is told by our own lines where it matters.
         logging.getLogger(chatty).setLevel(logging.WARNING)

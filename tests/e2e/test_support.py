@@ -120,15 +120,14 @@ def test_the_bundle_and_the_metrics_help_and_name_nobody(site: Site) -> None:
     assert not json.loads(found["status.json"])["ready"]
     assert 'presencebridge_link_up{link="3cx",site="site"} 0.0' in found["metrics.txt"]
     people_of_log = [line for line in json.loads(found["log.json"]) if "person" in line]
+    assert people_of_log
     assert all(line["timestamp"].endswith("s ago") for line in people_of_log)
-    decisions = [line for line in json.loads(found["log.json"]) if line["event"] == "decision"]
     people = json.loads(found["people.json"])
     called = next(
         one
         for one in people
         if any("In a call" in str(story) or "InACall" in str(story) for story in one["why"])
     )
-    assert called["now"]["extension"] in {line["person"] for line in decisions}
     assert called["now"]["extension"].startswith("ext-")
     assert called["now"]["name"].startswith("person-")
     assert called["why"][-1]["at"].endswith("s ago")

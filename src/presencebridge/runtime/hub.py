@@ -12,6 +12,7 @@ import asyncio
 import collections
 import contextlib
 import functools
+import logging
 from collections.abc import Callable, Coroutine
 from typing import Final, NamedTuple
 
@@ -52,7 +53,8 @@ from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.plots import Hop, Plots
 from presencebridge.runtime.ports import Clock, Statuses, Store, Teams
 
-_log = structlog.get_logger()
+_decisions = structlog.get_logger("presencebridge.decisions")
+_has_readers: Final = logging.getLogger("presencebridge.decisions")
 
 _MOST_WAITING: Final = 200
 """Events of one person. Beyond that a newer sighting takes the place of the oldest of its kind: what it said
@@ -427,12 +429,14 @@ class Hub:
 
     def _tell(self, entry: Entry, took_s: float) -> None:
         self._journal.add(entry)
+        level = logging.INFO if self.logs_decisions else logging.DEBUG
+        if not _has_readers.isEnabledFor(level):  # a line that nobody sees costs as much as the decision
+            return
         for command in entry.said:
             if command.because in _QUIET or isinstance(command, ReadPresence):
                 continue
-            tell = _log.info if self.logs_decisions else _log.debug
-            decided = Decision(entry.seen, command)
-            tell("decision", person=entry.person, decided=decided, took_ms=round(took_s * 1000, 3))
+            decided, took_ms = Decision(entry.seen, command), round(took_s * 1000, 3)
+            _decisions.log(level, "decision", person=entry.person, decided=decided, took_ms=took_ms)
 
     async def let_go(self, within_s: float) -> int:
         """End our presence sessions before the process ends. Returns how many could not be ended."""
