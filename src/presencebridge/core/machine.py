@@ -53,6 +53,7 @@ from presencebridge.core.events import (
 )
 from presencebridge.core.model import (
     AVAILABLE,
+    IDLE,
     Because,
     Presence,
     Released,
@@ -280,7 +281,7 @@ def _timer_fired(state: State, _e: TimerFired, _now: float, _policy: Policy, _sa
 
 
 def _presence_written(state: State, e: PresenceWritten, now: float, policy: Policy, say: Say) -> State:
-    state = replace(state, teams_write=Write(), presence_mark=now)
+    state = replace(state, teams_write=IDLE, presence_mark=now)
     claim = state.teams_claim
     if claim is None:
         return state
@@ -318,7 +319,7 @@ def _status_written(state: State, e: StatusWritten, now: float, _policy: Policy,
         say(Note(Because.IGNORED_BY_PBX, e.after))
         write = _again(attempts, now, reason, None)
         return replace(state, status_claim=claim and _as_shown(claim, e.after), status_write=write)
-    state = replace(state, status_write=Write())
+    state = replace(state, status_write=IDLE)
 
     if doing is Because.TEAMS_FREE_UNCLAIMED:
         say(Note(Because.STATUS_FREED if e.wrote else Because.STATUS_LEFT_ALONE, e.after))
@@ -429,7 +430,7 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
         say(ChangeStatus(Because.TEAMS_FREE_UNCLAIMED, policy.freeable(), AVAILABLE))
         return replace(state, status_write=_doing(state.status_write, Because.TEAMS_FREE_UNCLAIMED))
     wanted = claim is not None or (spell is not None and not spell.done) or state.free_wanted
-    return replace(state, status_write=Write()) if state.status_write.attempts and not wanted else state
+    return replace(state, status_write=IDLE) if state.status_write.attempts and not wanted else state
 
 
 def _take(state: State, spell: Spell, person: Presence, now: float, policy: Policy, say: Say) -> State:
@@ -457,7 +458,7 @@ def _settle_teams(state: State, now: float, policy: Policy, say: Say) -> State:
     if wish is None:
         status_unknown = bool(policy.pair_for) and state.status is None
         if claim is None:  # nothing is wanted any more: whatever did not work is no trouble
-            return replace(state, teams_write=Write()) if write.attempts else state
+            return replace(state, teams_write=IDLE) if write.attempts else state
         if status_unknown:
             return state
         if policy.threecx_to_teams and claim.why is Because.STATUS_SHOWN:

@@ -165,6 +165,10 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     """What went wrong the last time, for people."""
 
 
+IDLE: Final = Write()
+"""Nothing to write: one and the same for everybody."""
+
+
 class State(msgspec.Struct, frozen=True, gc=False):
     """What is known of one person. `None` means: not seen since the start."""
 
@@ -198,8 +202,8 @@ class State(msgspec.Struct, frozen=True, gc=False):
     released: Released | None = None
 
     # Writes
-    teams_write: Write = Write()
-    status_write: Write = Write()
+    teams_write: Write = IDLE
+    status_write: Write = IDLE
 
     # The operator
     paused: bool = False

@@ -224,7 +224,11 @@ class Picture:
         newer = {number: at for number, at in removed.items() if at > mark.events}
         if newer:
             self._removed[dn] = newer
-        self._participants[dn] = {number: word for number, word in found.items() if number not in newer}
+        here = {number: word for number, word in found.items() if number not in newer}
+        if here:
+            self._participants[dn] = here
+        else:  # of most extensions, most of the time
+            self._participants.pop(dn, None)
         self._read_at[dn] = mark.events
 
     def whole(self, found: Mapping[str, Participants], mark: Mark) -> None:

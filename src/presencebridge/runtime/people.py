@@ -1,6 +1,8 @@
 """Who is served, and what Entra and 3CX call them. People come and go while the service runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Final
 
 import msgspec
 import structlog
@@ -8,6 +10,8 @@ import structlog
 from presencebridge.core.policy import Policy
 
 _log = structlog.get_logger()
+
+_NONE: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 class Member(msgspec.Struct, gc=False):
@@ -20,7 +24,7 @@ class Member(msgspec.Struct, gc=False):
     user: str | None = None
     """The object id in Entra, in lower case, once it is known."""
     name: str = ""
-    troubles: dict[str, str] = {}
+    troubles: Mapping[str, str] = _NONE
     """What is wrong with this person on either side (`teams`, `3cx`), for people."""
 
     def trouble(self, side: str, what: str) -> None:
@@ -28,8 +32,9 @@ class Member(msgspec.Struct, gc=False):
         if what:
             if side not in self.troubles:
                 _log.warning("person in trouble", person=self.key, side=side, reason=what)
-            self.troubles[side] = what
-        elif self.troubles.pop(side, None):
+            self.troubles = {**self.troubles, side: what}
+        elif side in self.troubles:
+            self.troubles = {one: told for one, told in self.troubles.items() if one != side} or _NONE
             _log.info("person out of trouble", person=self.key, side=side)
 
 
