@@ -249,7 +249,7 @@ def _pbx_found(state: State) -> State:
     """3CX answers. If it did not before, what waited for its next try need not wait longer."""
     if state.pbx_up:
         return state
-    return replace(state, pbx_up=True, status_write=replace(state.status_write, retry_at=0.0))
+    return replace(state, pbx_up=True, status_write=_at_once(state.status_write))
 
 
 def _pbx_lost(state: State, _e: PbxLost, _now: float, _policy: Policy, _say: Say) -> State:
@@ -259,7 +259,7 @@ def _pbx_lost(state: State, _e: PbxLost, _now: float, _policy: Policy, _say: Say
 
 def _teams_found(state: State, _e: TeamsFound, _now: float, _policy: Policy, _say: Say) -> State:
     """What waited for its next try need not wait longer; a Retry-After is the client's to obey."""
-    return replace(state, teams_write=replace(state.teams_write, retry_at=0.0))
+    return replace(state, teams_write=_at_once(state.teams_write))
 
 
 def _paused(state: State, e: Paused, _now: float, _policy: Policy, say: Say) -> State:
@@ -564,6 +564,10 @@ def _renew_at(claim: TeamsClaim, policy: Policy) -> float:
 
 def _doing(write: Write, cause: Because) -> Write:
     return replace(write, doing=cause)
+
+
+def _at_once(write: Write) -> Write:
+    return replace(write, retry_at=0.0) if write.retry_at else write
 
 
 def _again(write: Write, now: float, reason: str, retry_after_s: float | None) -> Write:

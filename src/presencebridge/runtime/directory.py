@@ -165,7 +165,7 @@ class ListedPeople(Directory):
             if one.extension in self._people:
                 self._hub.change_policy(self._people[one.extension], policy)
                 continue
-            member = Member(one.extension, one.teams, policy, None, "", {})
+            member = Member(one.extension, one.teams, policy)
             old = gone.get(one.extension)
             if old is not None and old.teams == one.teams and old.user is not None:
                 member.user, member.name = old.user, old.name
@@ -262,7 +262,7 @@ class MatchedPeople(Directory):
         if one.extension not in self._people:
             if other is not None:
                 return False  # it is still served with the extension from before
-            member = Member(one.extension, one.teams, self._policy_of(one), one.user, one.name, {})
+            member = Member(one.extension, one.teams, self._policy_of(one), one.user, one.name)
             if self.looked_at is not None:  # at the start everybody does
                 _log.info("person joins", person=member.key, how=one.how.name.lower())
             self._hub.join(member)
