@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx2
 from emulated import Site
 from measure import Measure, median_of
-from rig import KIT, SERVICE_CORE, Program, Rig
+from rig import ENVIRONMENT, KIT, SERVICE_CORE, Program, Rig
 
 LIBRARIES = (
     "cryptography.x509, cryptography.hazmat.primitives.asymmetric.rsa, cyclopts, httptools, httpx2, jinja2, "
@@ -67,7 +67,8 @@ def start(*, quick: bool) -> list[Measure]:
 def _import_s() -> float:
     begun = time.monotonic()
     core = ",".join(map(str, SERVICE_CORE))
-    subprocess.run(["taskset", "-c", core, sys.executable, "-c", f"import {LIBRARIES}"], check=True)
+    command = ["taskset", "-c", core, sys.executable, "-c", f"import {LIBRARIES}"]
+    subprocess.run(command, check=True, env=ENVIRONMENT)
     return time.monotonic() - begun
 
 

@@ -212,6 +212,18 @@ def test_a_hand_that_does_what_the_bridge_was_about_to_do() -> None:
     assert rules(MANUAL, in_the_office(), raced, we_set(2_005, "Away", "Available"), rest(4_000)) == []
 
 
+def test_who_undoes_a_write_before_it_was_read_back_looks_like_a_pbx_that_ignores_it() -> None:
+    taken = [teams(1_000, MEETING), we_set(1_005, "Available", "Away")]
+    again = [by_hand(1_005.1, "Available"), we_set(1_007, "Available", "Away"), rest(4_000, "Away", MEETING)]
+    assert rules(MANUAL, in_the_office(), taken, again) == []
+    read_back = [by_hand(1_006.5, "Available"), we_set(1_008, "Available", "Away")]
+    assert rules(MANUAL, in_the_office(), taken, read_back) == [3]
+    another = [by_hand(1_005.1, "Custom 1"), we_set(1_007, "Custom 1", "Away")]
+    assert rules(MANUAL, in_the_office(), taken, another) == [3]
+    much_later = [by_hand(1_005.1, "Available"), we_set(1_030, "Available", "Away")]
+    assert rules(MANUAL, in_the_office(), taken, much_later) == [3]
+
+
 def test_who_sets_by_hand_what_is_there_already_can_not_be_noticed() -> None:
     story = [*A_MEETING[:2], by_hand(1_500, "Away"), teams(2_000, FREE), we_set(2_005, "Away", "Available")]
     assert rules(MANUAL, in_the_office(), story, rest(4_000)) == []

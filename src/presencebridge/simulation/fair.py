@@ -16,6 +16,8 @@ may have seen, and want, given what truly happened. What nobody can know splits 
   status, and give one of ours back, nothing else; so a change may cost two writes there.
 * Answers get lost while 3CX is in trouble, and at a crash: then what was written may be written once more. A
   write under way may be overtaken by a hand for `race_s`, and in such trouble for `under_way_s`.
+* Whoever sets by hand what the bridge has changed that very moment, before it has read back, looks like a 3CX
+  that has ignored the change: it may be made once more.
 * Whoever is stopped in good order may end our sessions.
 * While nothing can be known of 3CX our session is not renewed.
 * Who is to be served no more is served until `people_s` after it; then what is ours has been given back, and
@@ -55,6 +57,8 @@ from presencebridge.simulation.weather import Bounds, Weather
 _OFFLINE: Final = "Offline/Offline"
 _SLACK_S: Final = 2.0
 """Of clocks and answers, where a lease is measured."""
+_READ_BACK_S: Final = 1.0
+"""From a write to 3CX until it is looked whether it was carried out."""
 _LONG_AGO: Final = float("-inf")
 
 
@@ -123,6 +127,8 @@ class _Onlooker:
         self._status, self._status_since = w.AVAILABLE, self._now
         """And when we last wrote it."""
         self._by_hand: float | None = None
+        self._wrote = (_LONG_AGO, "", "")
+        """Our last write to 3CX: when, and from what to what."""
         """Since when the status is as somebody set it; None: as we did."""
         self._legs: tuple[str, ...] = ()
         self._paused: float | None = None
@@ -483,6 +489,10 @@ class _Onlooker:
         if not fitting and self._out is not None:
             for world in self._worlds:
                 fitting |= w.gives_back(world, before, after)
+        moment_s = within_s if lossy else _READ_BACK_S
+        if not fitting and raced and self._seems_ignored(before, after, moment_s):
+            fitting = {world for world in self._worlds if (world.claim or w.AVAILABLE) == after}
+        self._wrote = self._now, before, after
         if before == after:  # in vain: it shows only in what the bridge believes
             self._worlds |= fitting
             return
@@ -492,6 +502,11 @@ class _Onlooker:
         self._worlds = fitting or self._anybodys_guess(after)
         self._status, self._status_since, self._by_hand = after, self._now, None
         self._change(by_us=True)
+
+    def _seems_ignored(self, before: str, after: str, within_s: float) -> bool:
+        """Whether the same was written just before somebody set by hand what was there."""
+        at, *same = self._wrote
+        return same == [before, after] and self._by_hand is not None and self._by_hand - at <= within_s
 
     def _unasked(self, wrote: Wrote, answers: bool) -> None:
         if self._house.manual_wins and self._by_hand is not None:

@@ -113,11 +113,14 @@ class Line:
         return _Client(transport=_Transport(self, sender), base_url=url, timeout=None, trust_env=False)
 
     def fault_for(self, path: str, is_write: bool = False) -> Fault | None:
-        """The fault that hits this request, if one does."""
+        """The fault that hits this request, if one does. What is cut is not slow as well."""
+        mild = None
         for fault in self.faults:
             if fault.may_hit(path, is_write) and (fault.share >= 1 or self._dice.random() < fault.share):
-                return fault
-        return None
+                if fault.fate != "slow":
+                    return fault
+                mild = mild or fault
+        return mild
 
     async def carry(self, request: httpx2.Request, sender: Sender) -> httpx2.Response:
         if not sender.alive:
