@@ -184,6 +184,20 @@ def test_the_command_tells_and_its_last_line_is_the_summary(monkeypatch, capsys)
     assert capsys.readouterr().out.strip().splitlines()[-1].startswith("3 seeds, none wrong")
 
 
+def test_a_long_run_into_a_file_says_how_far_it_is(monkeypatch, capsys):
+    def played(seeds, *_):
+        for seed in seeds:
+            yield campaign.Verdict(seed, (), {}, 10.5, 86_400.0, 50, "d", ())
+
+    monkeypatch.setattr(campaign, "verdicts", played)
+    with pytest.raises(SystemExit):
+        main(["simulate", "--seeds", "1..45"])
+    told = capsys.readouterr()
+    said = told.err.strip().splitlines()
+    assert [line[:30] for line in said] == [f"so far, of 45: {count} seeds, no" for count in (10, 20, 30, 40)]
+    assert told.out.strip().splitlines()[-1].startswith("45 seeds, none wrong")
+
+
 POOL = """
 import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor

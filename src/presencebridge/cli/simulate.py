@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter, validators
@@ -10,6 +11,10 @@ from rich.markup import escape
 
 if TYPE_CHECKING:
     from presencebridge.simulation.campaign import Summary, Verdict
+
+
+_SHORT = 10
+"""So many seeds are played without a word."""
 
 
 def _range(_type: object, tokens: "tuple[object, ...]") -> range:
@@ -63,8 +68,17 @@ def simulate(
             progress.update(task, description=f"seeds, {len(summary.wrong)} wrong")
             if verdict.violations:
                 _tell(console, verdict)
+            if not console.is_terminal:
+                _tell_now_and_then(summary, len(seeds))
     _told(console, summary)
     return 1 if summary.wrong else 0
+
+
+def _tell_now_and_then(summary: "Summary", seeds: int) -> None:
+    """Where there is no progress bar, ten lines of a long run."""
+    every = max(_SHORT, -(-seeds // 10))
+    if summary.seeds % every == 0 and summary.seeds < seeds:
+        print(f"so far, of {seeds}: {summary.line()}", file=sys.stderr, flush=True)
 
 
 def _tell(console: Console, verdict: "Verdict") -> None:
