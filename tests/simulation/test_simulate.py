@@ -194,7 +194,9 @@ def test_a_long_run_into_a_file_says_how_far_it_is(monkeypatch, capsys):
         main(["simulate", "--seeds", "1..45"])
     told = capsys.readouterr()
     said = told.err.strip().splitlines()
-    assert [line[:30] for line in said] == [f"so far, of 45: {count} seeds, no" for count in (10, 20, 30, 40)]
+    assert [line.partition(", none")[0] for line in said] == [
+        f"so far, of 45: {count} seeds" for count in (10, 20, 30, 40)
+    ]
     assert told.out.strip().splitlines()[-1].startswith("45 seeds, none wrong")
 
 
