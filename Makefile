@@ -10,7 +10,7 @@ ALONE  := tests/cluster/test_nodes.py
 MINUTES ?= 10
 ONLY   ?= whatever
 # What CI simulates. A seed of five days takes some 15 s of one core that has nothing else to do.
-SEEDS  ?= 1..6
+SEEDS  ?= 1..10
 DAYS   ?= 5
 # What looks after the packages has a place of its own, so that it is no part of what is tested or installed.
 TOOLS  := .venv-tools
