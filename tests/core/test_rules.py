@@ -952,14 +952,27 @@ def test_a_session_that_is_being_cleared_does_not_shorten_min_call_s_for_the_nex
     book.wait(10).expect(say_in_a_call())
 
 
-def test_a_lease_that_ended_while_the_service_was_down_is_over_at_start():
-    (
-        in_call()
-        .restart(after_s=400)
-        .expect(look_after_session())
-        .feed(legs(CONNECTED))
-        .expect(say_in_a_call())
+@pytest.mark.parametrize("by_the_clock_s", [5, 400, 90_000, -400])
+def test_a_session_may_have_outlived_a_crash_whatever_the_clock_says(by_the_clock_s: float):
+    """The clock may have been set meanwhile, and what is not ended lasts for what is left of its lease."""
+    in_call().restart(by_the_clock_s).expect().feed(legs(), teams(IN_CALL)).expect(clear())
+
+
+@pytest.mark.parametrize("by_the_clock_s", [400, 90_000])
+def test_a_call_that_outlasts_a_crash_has_its_session_renewed(by_the_clock_s: float):
+    in_call().restart(by_the_clock_s).feed(legs(CONNECTED)).expect(renew())
+
+
+def test_a_session_of_a_clock_that_was_ahead_is_renewed_at_once():
+    in_call().restart(-400).feed(legs(CONNECTED)).expect(say_in_a_call())
+
+
+def test_the_end_of_a_session_by_a_clock_that_was_ahead_does_not_explain_what_is_shown_for_ever():
+    book = in_call().feed(legs()).expect(clear()).feed(SESSION_CLEARED).expect(look_after_session())
+    book.restart(-4_000).feed(legs(), status(AVAILABLE), teams(IN_CALL)).expect(
+        look(Because.ECHO_TO_CONFIRM, in_s=4)
     )
+    book.wait(4).feed(teams(IN_CALL)).expect(take())
 
 
 def test_a_clearing_that_had_arrived_before_the_crash_is_made_again():

@@ -8,7 +8,7 @@ from v20_kit import office
 
 from presencebridge.core.events import LegsLost, LegsSeen
 from presencebridge.core.model import LegState
-from presencebridge.errors import Refused
+from presencebridge.errors import LinkError, Refused
 from presencebridge.pbx.v20_feed import V20Calls
 from presencebridge.runtime.links import LinkState
 
@@ -344,6 +344,22 @@ async def test_a_key_that_is_refused_is_tried_ever_later_and_a_corrected_one_at_
             await asyncio.sleep(1)
         assert 5 <= len(await site.asked("/connect/token")) <= 8
         site.key = "k3y"
+        await site.client.ask("GET", "/callcontrol")
+
+
+async def test_a_token_that_can_not_be_renewed_is_used_for_as_long_as_it_is_good():
+    async with office(running=False) as site:
+        await site.play("POST", "/faults", {"token_life_s": 200})
+        await site.client.ask("GET", "/callcontrol")
+        await site.play("POST", "/faults", {"status": {"code": 500, "path": "/connect/token"}})
+        for _ in range(19):
+            await asyncio.sleep(10)
+            await site.client.ask("GET", "/callcontrol")
+        assert 2 <= len(await site.asked("/connect/token")) <= 3
+        await asyncio.sleep(10)
+        with pytest.raises(LinkError, match="500"):
+            await site.client.ask("GET", "/callcontrol")
+        await site.play("DELETE", "/faults")
         await site.client.ask("GET", "/callcontrol")
 
 

@@ -29,7 +29,7 @@ from presencebridge.simulation.chronicle import (
 )
 from presencebridge.simulation.fair import judge
 from presencebridge.simulation.plan import Site
-from presencebridge.simulation.weather import Bounds
+from presencebridge.simulation.weather import KEY_REFUSED, Bounds
 
 ANNA, BERND = "101", "102"
 FREE, MEETING, CALL = "Available/Available", "Busy/InAMeeting", "Busy/InACall"
@@ -103,6 +103,23 @@ def test_who_is_put_back_begins_anew() -> None:
     back = [we_set(2_050, "Away", "Available"), PutBack(3_000, ANNA), we_set(3_050, "Available", "Away")]
     assert rules(SEED, in_the_office(), away, back, rest(5_000, "Away", MEETING), bounds=SOON) == []
     assert rules(SEED, in_the_office(), away, back[:2], rest(5_000, pair=MEETING), bounds=SOON) == [1]
+
+
+def test_who_comes_back_while_it_is_looked_may_have_been_let_go() -> None:
+    away = [teams(1_000, MEETING), we_set(1_005, "Available", "Away"), TakenOut(2_000, ANNA)]
+    given_back = [we_set(2_050, "Away", "Available"), we_set(2_052, "Available", "Away")]
+    end = rest(5_000, "Away", MEETING)
+    assert rules(SEED, in_the_office(), away, PutBack(2_048, ANNA), given_back, end, bounds=SOON) == []
+    assert rules(SEED, in_the_office(), away, PutBack(2_020, ANNA), given_back, end, bounds=SOON) == [1, 1]
+
+
+def test_after_a_refused_key_it_takes_longer_to_heal() -> None:
+    def blind(what: str) -> list[int]:
+        trouble = Trouble(900, 1_500, "3cx", what)
+        return rules(SEED, in_the_office(), [trouble, phone(1_600, "Connected"), phone(1_900)])
+
+    assert blind(KEY_REFUSED) == []
+    assert blind("500") == [4]
 
 
 def test_a_session_that_nobody_knows_of_lasts_for_its_lease_and_no_longer() -> None:

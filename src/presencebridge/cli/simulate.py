@@ -89,6 +89,7 @@ def _tell(console: Console, verdict: "Verdict") -> None:
         style = "red" if " WRONG " in line else "default"
         console.print(f"  [{style}]{escape(line)}[/]")
     console.print()
+    console.file.flush()
 
 
 def _told(console: Console, summary: "Summary") -> None:

@@ -114,12 +114,21 @@ def _started(state: State, _e: Started, now: float, policy: Policy, _say: Say) -
     """Both sides are unknown until they are read; what is ours is from the store and may need mending."""
     return State(
         spell=state.spell,
-        teams_claim=state.teams_claim,
+        teams_claim=_maybe_alive(state.teams_claim, now, policy),
         status_claim=_maybe_sent(state.status_claim, now, policy),
-        released=state.released,
+        released=state.released and replace(state.released, at=min(state.released.at, now)),
         paused=state.paused,
         paused_until=state.paused_until,
     )
+
+
+def _maybe_alive(claim: TeamsClaim | None, now: float, policy: Policy) -> TeamsClaim | None:
+    """The clock may have been set since it was taken, so its times are worth little: it may live as long as any."""
+    if claim is None:
+        return None
+    is_of_another_clock = claim.accepted_at is not None and claim.accepted_at > now
+    accepted_at = None if is_of_another_clock else claim.accepted_at
+    return replace(claim, until=now + policy.lease_s, accepted_at=accepted_at)
 
 
 def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, say: Say) -> State:

@@ -9,7 +9,7 @@ import httpx2
 import msgspec
 
 from presencebridge.bounded import read_bounded
-from presencebridge.errors import Gone, Malformed, Refused, TryAgain
+from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain
 from presencebridge.pbx import v20
 from presencebridge.pbx.answers import Licence, PbxUser
 from presencebridge.quick_http import Http
@@ -17,6 +17,8 @@ from presencebridge.unreachable import WAS_CUT, unreachable
 
 _RENEW_AT: Final = 0.8
 """Share of a token's life after which a new one is fetched."""
+_RENEW_AGAIN_S: Final = 30.0
+"""After a renewal that did not work, while the old token is still good."""
 _REFUSED_AGAIN_S: Final = 10.0
 """A token that is refused so soon after another one was: a third would fare no better."""
 _FIRST_REFUSAL_S, _LONGEST_REFUSAL_S = 5.0, 300.0
@@ -50,6 +52,7 @@ class V20Client:
         self._sign_in_again_at = float("-inf")
         self._refusals = 0
         self._renew_at = 0.0
+        self._ends_at = 0.0
         self._one_at_a_time = asyncio.Lock()
         self._free = asyncio.Semaphore(_MOST_AT_A_TIME)
         self._replaced = asyncio.Event()
@@ -72,8 +75,14 @@ class V20Client:
             may_be_dead = asked_at >= self._refused_at + _REFUSED_AGAIN_S
             is_dead = bool(refused) and self._token == refused and may_be_dead
             if not self._token or is_dead or asked_at >= self._renew_at:
-                self._token, life = await self._sign_in()
-                self._renew_at = asked_at + life * _RENEW_AT
+                try:
+                    self._token, life = await self._sign_in()
+                except LinkError:
+                    if is_dead or asked_at >= self._ends_at:
+                        raise
+                    self._renew_at = asked_at + _RENEW_AGAIN_S
+                    return self._token
+                self._renew_at, self._ends_at = asked_at + life * _RENEW_AT, asked_at + life
                 if is_dead:
                     self._refused_at = asked_at
                 self._replaced.set()

@@ -137,6 +137,7 @@ class _Onlooker:
         """Since when the person is to be served no more."""
         self._let_go = False
         """Whether it was looked at that everything was given back."""
+        self._back_since = _LONG_AGO
         self._dead = False
         # When it last changed
         self._changed = self._teams_changed = self._calls_changed = self._now
@@ -399,7 +400,7 @@ class _Onlooker:
             return
         anew = {w.forgets(world) for world in self._worlds}
         self._worlds = anew if self._has_gone else self._worlds | anew
-        self._out = None
+        self._out, self._back_since = None, self._now
         self._change(teams=True)
 
     @property
@@ -408,6 +409,12 @@ class _Onlooker:
         if self._out is None:
             return False
         return self._weather.calm_s(self._out, self._now, but_absent=True) > self._bounds.people_s
+
+    def _seems_out(self) -> bool:
+        """Whether it may serve them no longer: they are out, or were when it was last looked."""
+        lossy = self._weather.is_lossy(self._now, self._now)
+        within_s = self._bounds.under_way_s if lossy else self._bounds.race_s
+        return self._out is not None or self._now - self._back_since <= within_s
 
     def _must_have_let_go(self) -> None:
         """Once, when it is certain that they have gone."""
@@ -447,7 +454,7 @@ class _Onlooker:
             self._say(7, f"is served no more, and {_in_words(wrote)}")
             return
         asked = after in self._pairs_lately_wanted() or (
-            after is None and (self._out is not None or self._weather.is_the_end(self._now))
+            after is None and (self._seems_out() or self._weather.is_the_end(self._now))
         )
         if after == w.CALL_PAIR and self._weather.is_blind(self._now):
             self._say(5, f"{_in_words(wrote)}, while nothing could be known of 3CX")
@@ -486,7 +493,7 @@ class _Onlooker:
             hinted = {wish for wish, last in self._wished.items() if last >= since}
             for world in self._worlds:
                 fitting |= w.follows_hint(world, before, after, hinted)
-        if not fitting and self._out is not None:
+        if not fitting and self._seems_out():
             for world in self._worlds:
                 fitting |= w.gives_back(world, before, after)
         moment_s = within_s if lossy else _READ_BACK_S

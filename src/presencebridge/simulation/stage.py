@@ -150,6 +150,19 @@ class Office:
         self._call_changed.clear()
         await self._call_changed.wait()
 
+    async def calls_rest_for(self, seconds: float) -> None:
+        """Until nobody's calls have changed for so long."""
+        with contextlib.suppress(TimeoutError):
+            while True:
+                async with asyncio.timeout(seconds):
+                    await self.a_call_changes()
+
+    def calls_of_the_served(self) -> dict[str, tuple[str, ...]]:
+        """Who is in which calls now."""
+        return {
+            person: legs for person, legs in self._legs.items() if legs and person not in self._not_served
+        }
+
     async def order(self, person: str, what: str, body: dict[str, Any]) -> None:
         """What the operator wants; it counts once it is on the disk (`_committed`)."""
         if self.life is not None and self.life.alive:

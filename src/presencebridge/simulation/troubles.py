@@ -13,7 +13,7 @@ from presencebridge.simulation.line import Fault
 from presencebridge.simulation.plan import Site, Trouble
 from presencebridge.simulation.site_file import watchers_of
 from presencebridge.simulation.stage import Office
-from presencebridge.simulation.weather import REPLAYED
+from presencebridge.simulation.weather import KEY_REFUSED, REPLAYED, WHOLE_EVERY_S
 
 Link = Literal["teams", "3cx", "service", "notifications"]
 Needs = Literal["", "webhook", "v20", "websocket", "person"]
@@ -176,8 +176,16 @@ async def _websocket_mute(office: Office, _trouble: Trouble) -> None:
 
 
 async def _until_it_can_be_noticed(office: Office, begun: float) -> None:
-    """Nobody can tell a socket that is mute from one on which there is nothing to tell."""
-    await office.a_call_changes()
+    """Nobody can tell a socket that is mute from one on which there is nothing to tell.
+
+    It can be told when calls are read as a whole, and are others than before.
+    """
+    before = office.calls_of_the_served()
+    is_seen = False
+    while not is_seen:
+        await office.a_call_changes()
+        await office.calls_rest_for(WHOLE_EVERY_S)
+        is_seen = office.calls_of_the_served() != before
     office.tell_trouble(begun, office.time(), "3cx", "the websocket is mute, and no call tells so")
 
 
@@ -469,7 +477,7 @@ KINDS: Final[dict[str, Kind]] = {
         is_mild=False,
     ),
     "3cx 500": Kind("3cx", "3CX answers 500", _on_line("3cx", _refused(500)), is_partial=True),
-    "3cx 401": Kind("3cx", "3CX answers 401", _on_line("3cx", _refused(401)), needs="v20", is_partial=True),
+    "3cx 401": Kind("3cx", KEY_REFUSED, _on_line("3cx", _refused(401)), needs="v20", is_partial=True),
     "3cx 403": Kind("3cx", "3CX answers 403", _on_line("3cx", _refused(403)), needs="v20", is_partial=True),
     "3cx person": Kind(
         "3cx",

@@ -12,7 +12,7 @@ _ROUND_TRIPS_S: Final = 10.0
 """A read, what it is compared with, the write and its read back, and Teams read again after our session."""
 _TOLD_S: Final = 5.0
 """From a change until a notification or an event of it has come."""
-_WHOLE_EVERY_S: Final = 30.0
+WHOLE_EVERY_S: Final = 30.0
 """How often all calls are read where a websocket tells of them."""
 _GIVEN_UP_S: Final = 60.0
 """From the first of several tries until a link counts as lost, and the last write has arrived."""
@@ -20,6 +20,10 @@ REPLAYED: Final = "replayed"
 """What is told of notifications that are of any age."""
 _LONGEST_RETRY_S: Final = 60.0
 """Between two tries, when nothing works for long."""
+KEY_REFUSED: Final = "3CX answers 401"
+"""What is told of a 3CX that takes neither tokens nor the key."""
+_LONGEST_REFUSAL_S: Final = 300.0
+"""Between two tries of a key that was refused again and again, lest 3CX bars us."""
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +37,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Until a status that was set by hand is noticed; not less than the other two."""
     heal_s: float = 180.0
     """After a trouble: until all links stand again and everything was read."""
+    heal_refused_s: float = 420.0
+    """After a time in which 3CX refused the key."""
     heal_notices_s: float = 420.0
     """After trouble of notifications: until everything was read all the same."""
     people_s: float = 600.0
@@ -61,8 +67,9 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             status_s=status_s,
             late_s=teams_s if told and site.lag_share else 0.0,
             heal_s=_LONGEST_RETRY_S + seen_s + _ROUND_TRIPS_S,
+            heal_refused_s=_LONGEST_REFUSAL_S + seen_s + _ROUND_TRIPS_S,
             heal_notices_s=site.reconcile_every_s + _LONGEST_RETRY_S + _ROUND_TRIPS_S,
-            blind_s=(_WHOLE_EVERY_S if site.kind == "3cx-v20" else site.calls_every_s) + _GIVEN_UP_S,
+            blind_s=(WHOLE_EVERY_S if site.kind == "3cx-v20" else site.calls_every_s) + _GIVEN_UP_S,
             people_s=site.look_every_s + 2 * _ROUND_TRIPS_S,
         )
 
@@ -157,6 +164,8 @@ def joined(stretches: Iterable[tuple[float, float]]) -> list[tuple[float, float]
 
 def _felt(bounds: Bounds, trouble: Trouble) -> tuple[float, float]:
     heal_s = bounds.heal_notices_s if trouble.link == "notifications" else bounds.heal_s
+    if trouble.what == KEY_REFUSED:
+        heal_s = bounds.heal_refused_s
     early_s = bounds.stop_s if trouble.link == "service" else 0.0
     return trouble.at - early_s, trouble.until + heal_s
 
