@@ -122,6 +122,18 @@ def test_after_a_refused_key_it_takes_longer_to_heal() -> None:
     assert blind("500") == [4]
 
 
+def test_a_write_without_an_answer_of_what_was_just_there_may_be_taken_for_their_own() -> None:
+    def mirrored(*before: AnyHappening) -> list[int]:
+        lost = Trouble(1_090, 1_500, "3cx", "answers get lost")
+        dnd = teams(1_100, "DoNotDisturb/DoNotDisturb")
+        wrote = we_set(1_110, "Available", "Out of office")
+        shown = we_show(1_111, "DoNotDisturb/Presenting")
+        return rules(MIRROR, in_the_office(), lost, *before, dnd, wrote, shown)
+
+    assert mirrored(by_hand(1_095, "Out of office"), by_hand(1_097, "Available")) == []
+    assert mirrored() == [4]
+
+
 def test_a_session_that_nobody_knows_of_lasts_for_its_lease_and_no_longer() -> None:
     forgotten = [phone(1_000, "Connected"), we_show(1_002, CALL), Forgotten(1_100, ANNA), phone(1_101)]
     assert rules(SEED, in_the_office(), forgotten, rest(4_000)) == []

@@ -123,7 +123,7 @@ def _started(state: State, _e: Started, now: float, policy: Policy, _say: Say) -
 
 
 def _maybe_alive(claim: TeamsClaim | None, now: float, policy: Policy) -> TeamsClaim | None:
-    """The clock may have been set since it was taken, so its times are worth little: it may live as long as any."""
+    """It may live as long as any: the clock may have been set since it was taken."""
     if claim is None:
         return None
     is_of_another_clock = claim.accepted_at is not None and claim.accepted_at > now

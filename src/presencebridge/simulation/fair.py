@@ -16,6 +16,7 @@ may have seen, and want, given what truly happened. What nobody can know splits 
   status, and give one of ours back, nothing else; so a change may cost two writes there.
 * Answers get lost while 3CX is in trouble, and at a crash: then what was written may be written once more. A
   write under way may be overtaken by a hand for `race_s`, and in such trouble for `under_way_s`.
+* Whose status was just what the bridge writes, and whose write is not answered: it may take it for their own.
 * Whoever sets by hand what the bridge has changed that very moment, before it has read back, looks like a 3CX
   that has ignored the change: it may be made once more.
 * Whoever is stopped in good order may end our sessions.
@@ -499,6 +500,8 @@ class _Onlooker:
         moment_s = within_s if lossy else _READ_BACK_S
         if not fitting and raced and self._seems_ignored(before, after, moment_s):
             fitting = {world for world in self._worlds if (world.claim or w.AVAILABLE) == after}
+        if lossy and self._was_lately(after):
+            fitting |= {w.takes_for_own(world) for world in fitting}
         self._wrote = self._now, before, after
         if before == after:  # in vain: it shows only in what the bridge believes
             self._worlds |= fitting
@@ -509,6 +512,11 @@ class _Onlooker:
         self._worlds = fitting or self._anybodys_guess(after)
         self._status, self._status_since, self._by_hand = after, self._now, None
         self._change(by_us=True)
+
+    def _was_lately(self, status: str) -> bool:
+        """Whether the bridge may have seen this status, and nothing of what came after it."""
+        since = self._was_status.get(status)
+        return since is not None and self._weather.calm_s(since, self._now) <= self._bounds.status_s
 
     def _seems_ignored(self, before: str, after: str, within_s: float) -> bool:
         """Whether the same was written just before somebody set by hand what was there."""

@@ -149,6 +149,11 @@ def writes(world: World, before: str, after: str, raced: bool, lossy: bool) -> s
     return done
 
 
+def takes_for_own(world: World) -> World:
+    """What it has written was there before too, and nothing tells whether the write has arrived."""
+    return replace(world, claim=None)
+
+
 def follows_hint(world: World, before: str, after: str, hinted: Iterable[str]) -> set[World]:
     """It acts on an old notification, which told of one of the wishes `hinted`; empty if it had none such.
 
