@@ -102,7 +102,7 @@ MUTANTS: Final = {
         "it asks again before it may", defects.retry_after_ignored, 1, "all", 0.05, 0.09
     ),
     "socket kept": Mutant(
-        "a mute websocket is never replaced", defects.socket_kept_for_ever, 1, "all", 3.35, 3.42
+        "a mute websocket is never replaced", defects.socket_kept_for_ever, 34, "all", 2.81, 3.07
     ),
     "renewed blindly": Mutant(
         "a lost link counts as a call that goes on", defects.renewed_blindly, 1, "all", 6.62, 6.76
