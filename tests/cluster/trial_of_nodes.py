@@ -508,7 +508,7 @@ class Trial:
         return time.monotonic() - begun
 
     async def at_rest(self, within_s: float = 90.0, for_s: float = 4.0) -> None:
-        """Everybody is right, and stays so. A notification that comes late may cost two writes before that."""
+        """Everybody is right and stays so. A late notification may cost two writes before that."""
         deadline = time.monotonic() + within_s
         right_since = time.monotonic()
         while time.monotonic() < right_since + for_s:
