@@ -413,9 +413,12 @@ class _Onlooker:
 
     def _seems_out(self) -> bool:
         """Whether it may serve them no longer: they are out, or were when it was last looked."""
+        return self._out is not None or self._now - self._back_since <= self._race_s()
+
+    def _race_s(self) -> float:
+        """How long what was read is relied on: in trouble as long as a write may be under way."""
         lossy = self._weather.is_lossy(self._now, self._now)
-        within_s = self._bounds.under_way_s if lossy else self._bounds.race_s
-        return self._out is not None or self._now - self._back_since <= within_s
+        return self._bounds.under_way_s if lossy else self._bounds.race_s
 
     def _must_have_let_go(self) -> None:
         """Once, when it is certain that they have gone."""
@@ -485,7 +488,7 @@ class _Onlooker:
         if self._has_gone:
             self._say(7, f"is served no more, and {_in_words(wrote)}")
         lossy = self._weather.is_lossy(self._now, self._now)
-        within_s = self._bounds.under_way_s if lossy else self._bounds.race_s
+        within_s = self._race_s()
         raced = self._by_hand is not None and self._now - self._by_hand <= within_s
         fitting: set[w.World] = set()
         for world in self._worlds:
