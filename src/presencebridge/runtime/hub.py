@@ -191,7 +191,7 @@ class Hub:
         It is given back by the rules themselves, as if nothing were wanted on either side any more.
         """
         key, state = member.key, self._states[member.key]
-        silent = member.policy.excluded or state.paused
+        silent = _is_silent(member, state)
         member.policy = replace(member.policy, teams_to_3cx=False, threecx_to_teams=False, pair_for={})
         done = self._leaving[key] = asyncio.Event()
         with contextlib.suppress(TimeoutError, LinkError):
@@ -439,7 +439,10 @@ class Hub:
             _decisions.log(level, "decision", person=entry.person, decided=decided, took_ms=took_ms)
 
     async def let_go(self, within_s: float) -> int:
-        """End our presence sessions before the process ends. Returns how many could not be ended."""
+        """End our presence sessions before the process ends. Returns how many are left to their lease.
+
+        Those of people who are paused or excluded are left too, as nothing is written for them.
+        """
         holding = [member for member in self._people if self._states[member.key].teams_claim]
 
         async def clear(member: Member) -> None:
@@ -456,8 +459,14 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
                 for member in holding:
-                    tasks.create_task(clear(member))
+                    if not _is_silent(member, self._states[member.key]):
+                        tasks.create_task(clear(member))
         return sum(self._states[member.key].teams_claim is not None for member in holding)
+
+
+def _is_silent(member: Member, state: State) -> bool:
+    """Whether nothing may be written for them."""
+    return member.policy.excluded or state.paused
 
 
 def _holds_nothing(state: State) -> bool:

@@ -166,8 +166,10 @@ class Office:
     async def order(self, person: str, what: str, body: dict[str, Any]) -> None:
         """What the operator wants; it counts once it is on the disk (`_committed`)."""
         if self.life is not None and self.life.alive:
-            if what == "resume":
+            if what == "resume":  # perhaps before the pause is on the disk
                 self._to_resume.add(person)
+            else:
+                self._to_resume.discard(person)
             await self.life.order(person, what, body)
             self.changed_at = self.time()
 
@@ -294,7 +296,6 @@ class Office:
             return
         if state.paused:
             self._paused[person] = paused
-            self._to_resume.discard(person)
             self._tell_pause(person, state.paused_until)
         elif person in self._to_resume or self._is_over(person):
             self._paused[person] = paused
