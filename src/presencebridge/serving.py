@@ -20,8 +20,8 @@ _MOST_AHEAD = 16
 """Requests that a connection may send before the first one is answered."""
 
 
-class _Hasty(Exception):
-    """More requests at a time than anybody needs; the parser turns it into a 400 and the end."""
+class _Unwanted(Exception):
+    """A request that no honest client sends; the parser turns it into a 400 and the end of the connection."""
 
 
 class _Connection(HttpToolsProtocol):
@@ -70,7 +70,11 @@ class _Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= _MOST_AHEAD:
-            raise _Hasty
+            raise _Unwanted
+        if self.parser.should_upgrade() and not self._should_upgrade():
+            # What follows is no body for the parser, so it would be taken for the next request: for somebody
+            # else's, where a proxy sends those of several people over one connection.
+            raise _Unwanted
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

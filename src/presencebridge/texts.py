@@ -122,7 +122,7 @@ class Text(Bilingual):
     WHY_TEAMS_BUSY = ("Teams: {seen}", "Teams: {seen}")
     WAS = ("was {value}", "war {value}")
     UNTIL = ("until", "bis")
-    BEING_SET = ("being set", "wird gesetzt")
+    UNCONFIRMED = ("not confirmed yet", "noch nicht bestätigt")
 
     # A person
 

@@ -113,11 +113,11 @@ def holding(state: State) -> str:
     """What of a person is ours right now."""
     claims = []
     if state.teams_claim:
-        unsure = "" if state.teams_claim.accepted_at is not None else " (being set)"
+        unsure = "" if state.teams_claim.accepted_at is not None else " (not confirmed yet)"
         claims.append(f"Teams {state.teams_claim.pair}{unsure}")
     if state.status_claim:
         claim = state.status_claim
-        unsure = "" if claim.confirmed else ", being set"
+        unsure = "" if claim.confirmed else ", not confirmed yet"
         claims.append(f"3CX {claim.value} (was {claim.before}{unsure})")
     return "; ".join(claims) or "nothing"
 

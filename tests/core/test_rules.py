@@ -681,6 +681,16 @@ def test_a_renewal_may_have_lengthened_the_lease_until_it_is_known_to_have_faile
     )
 
 
+def test_a_clearing_without_an_answer_may_have_arrived_so_the_next_call_sets_the_session_anew():
+    book = in_call().feed(legs()).expect(clear()).feed(TEAMS_FAILS, legs(CONNECTED)).expect()
+    book.wait(1).expect(say_in_a_call()).feed(SESSION_SET).expect().wait(100).expect()
+
+
+def test_who_dies_while_clearing_sets_the_session_anew_for_the_next_call():
+    book = in_call().feed(legs()).expect(clear()).wait(5).restart().feed(legs(CONNECTED))
+    book.expect(say_in_a_call()).feed(SESSION_SET).expect()
+
+
 def test_a_clearing_that_never_works_ends_with_the_lease():
     book = in_call().feed(legs()).expect(clear()).feed(PresenceWriteFailed("down", 3600)).expect()
     book.wait(299).expect().wait(1).expect(look_after_session()).notes(Because.LEASE_ENDED)

@@ -1,9 +1,11 @@
 """The examples for nginx and Caddy, with the real ones from Debian in front of the webhook."""
 
+import asyncio
 import contextlib
 import os
 import re
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,9 @@ import httpx2
 import pytest
 from e2e_programs import PATIENCE_S, free_port, until
 from e2e_sites import FREE
+
+from presencebridge.serving import Listener
+from presencebridge.web.webhook import Webhook
 
 EXAMPLES = Path(__file__).parents[2] / "packaging"
 CADDYFILE = EXAMPLES / "caddy" / "Caddyfile"
@@ -122,6 +127,33 @@ def test_notifications_come_through_and_nothing_else_does(proxy: Proxy, new_site
         assert httpx2.get(f"{url}/metrics").status_code == 404
         too_much = httpx2.post(f"{url}/presence-hook", content=b"x" * 5_000_000)
         assert too_much.status_code in proxy.of_too_much
+
+
+@pytest.mark.parametrize("proxy", PROXIES, ids=[proxy.name for proxy in PROXIES])
+async def test_who_offers_another_protocol_takes_nobodys_notification_away(
+    proxy: Proxy, tmp_path: Path
+) -> None:
+    """Its connection to us is everybody's: what a stranger sends must not begin the next request."""
+    came: list[bytes] = []
+    hook = Webhook("/presence-hook", lambda body: not came.append(bytes(body)), lambda: None)
+    with running(proxy, tmp_path) as (port, behind):
+        async with Listener(hook, port=behind):
+            for number in range(12):
+                hidden = b"\r\n" * 8000 + b"POST /presence-hook?validationToken=a HTTP/1.1\r\nX: "
+                offer = b"Connection: Upgrade\r\nUpgrade: x"
+                await asyncio.to_thread(posted, port, hidden, offer)
+                notification = b'{"value":[{"number":%d}]}' % number
+                answer = await asyncio.to_thread(posted, port, notification, b"Accept: */*")
+                assert (b" 202 " in answer) <= (notification in came), f"answered {answer!r}, and never came"
+
+
+def posted(port: int, body: bytes, header: bytes) -> bytes:
+    """The first line of the answer; the body comes in two pieces, as from far away."""
+    head = b"POST /presence-hook HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nContent-Length: %d\r\n%b\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as stream, stream.makefile("rb") as answer:
+        stream.sendall(head % (port, len(body), header) + body[:5000])
+        stream.sendall(body[5000:])
+        return answer.readline()
 
 
 def test_caddys_file_is_its_as_it_stands(tmp_path: Path) -> None:

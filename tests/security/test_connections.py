@@ -129,7 +129,7 @@ NOISE = (
     b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
     b"POST /\xff\xfe HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"CONNECT /hook HTTP/1.1\r\nHost: a\r\n\r\n",
     b"POST /hook HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
     b"POST /hook HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
     b"* * *\r\n\r\n",
@@ -147,3 +147,33 @@ async def test_strangers_do_not_write_our_log(stderr):
         assert await is_served(listener)
     lines = stderr.read_text().splitlines()
     assert len(lines) <= 2, lines
+
+
+def offering(method: bytes, what: bytes) -> bytes:
+    return method + b" /hook HTTP/1.1\r\nHost: a\r\n" + what + b"Content-Length: %d\r\n\r\n"
+
+
+OTHER_PROTOCOL = (
+    offering(b"POST", b"Connection: Upgrade\r\nUpgrade: x\r\n"),
+    offering(b"GET", b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AA\r\n"),
+    offering(b"POST", b"Connection: Upgrade\r\nUpgrade: websocket\r\n"),
+    offering(b"CONNECT", b""),
+)
+
+
+@pytest.mark.parametrize("head", OTHER_PROTOCOL, ids=["unknown", "h2c", "websocket", "connect"])
+async def test_what_follows_an_offer_of_another_protocol_is_no_request(head):
+    """A proxy that hands on the offer may send somebody else's request over the same connection."""
+    handed_on = []
+    app = Webhook("/hook", lambda body: not handed_on.append(bytes(body)), lambda: None)
+    async with Listener(app) as listener, connections(listener, 1) as [(reader, writer)]:
+        writer.write(head % len(POST))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            said = await reader.readuntil(b"\r\n\r\n")
+            with contextlib.suppress(ConnectionError):
+                writer.write(POST)
+                said += await reader.read()
+    assert said.startswith(b"HTTP/1.1 400")
+    assert said.count(b"HTTP/1.1") == 1
+    assert handed_on == []

@@ -473,7 +473,8 @@ def _settle_teams(state: State, now: float, policy: Policy, say: Say) -> State:
         if policy.threecx_to_teams and claim.why is Because.STATUS_SHOWN:
             why = Because.STATUS_NOT_SHOWN
         say(ClearPresence(why, claim.pair))
-        return replace(state, teams_write=_doing(write, why))
+        # It may arrive and nobody tell us, so whoever wants the session after all sets it anew.
+        return replace(state, teams_claim=maybe_over(claim), teams_write=_doing(write, why))
 
     if claim is None:
         claim = TeamsClaim(wish, why, now, state.shown, until=now)
@@ -565,6 +566,11 @@ def _answered(spell: Spell | None, claim: StatusClaim) -> Spell | None:
     if spell is None or spell.target != claim.value:
         return spell
     return replace(spell, done=True, regretted=False)
+
+
+def maybe_over(claim: TeamsClaim) -> TeamsClaim:
+    """What is known of a session that is about to be cleared: from now on it may be gone."""
+    return replace(claim, accepted_at=None)
 
 
 def _renew_at(claim: TeamsClaim, policy: Policy) -> float:

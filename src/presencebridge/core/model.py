@@ -111,7 +111,7 @@ class TeamsClaim(msgspec.Struct, frozen=True, gc=False):
     until: float
     """The latest time at which the lease may still be alive."""
     accepted_at: float | None = None
-    """When Graph last accepted it; renewals count from here."""
+    """When Graph last accepted it; renewals count from here. None while it is being set or cleared."""
     instead_of: tuple[Presence, ...] = ()
     """Earlier pairs of ours that Teams may show until this one is accepted."""
 

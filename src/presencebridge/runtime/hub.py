@@ -42,7 +42,7 @@ from presencebridge.core.events import (
     TeamsFound,
     TimerFired,
 )
-from presencebridge.core.machine import next_wake, step
+from presencebridge.core.machine import maybe_over, next_wake, step
 from presencebridge.core.model import Because, State
 from presencebridge.core.policy import Policy
 from presencebridge.errors import LinkError, TryAgain
@@ -445,16 +445,21 @@ class Hub:
         """
         holding = [member for member in self._people if self._states[member.key].teams_claim]
 
+        async def keep(member: Member, state: State) -> None:
+            self._states[member.key] = state
+            with contextlib.suppress(OSError):
+                await self._store.save({member.key: state})
+
         async def clear(member: Member) -> None:
-            with contextlib.suppress(LinkError, OSError):
-                if member.user is not None:
-                    await self._teams.clear_presence(member.user)
-                    silent = Policy(excluded=True)
-                    state, _ = step(
-                        self._states[member.key], PresenceWritten(cleared=True), self._clock.now(), silent
-                    )
-                    self._states[member.key] = state
-                    await self._store.save({member.key: state})
+            state = self._states[member.key]
+            if member.user is None or state.teams_claim is None:
+                return
+            unsure = replace(state, teams_claim=maybe_over(state.teams_claim))
+            await keep(member, unsure)  # if no answer comes, the next life must know
+            with contextlib.suppress(LinkError):
+                await self._teams.clear_presence(member.user)
+                written, silent = PresenceWritten(cleared=True), Policy(excluded=True)
+                await keep(member, step(unsure, written, self._clock.now(), silent)[0])
 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
