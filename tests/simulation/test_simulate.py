@@ -124,6 +124,35 @@ def test_trouble_in_the_midst_of_it(kind, person):
     assert (last.shown["101"].status, last.shown["101"].our_session) == ("Available", None)
 
 
+@pytest.mark.parametrize(
+    ("kind", "hours"),
+    [
+        ("watcher signed out", 8),
+        ("teams 403", 20),
+        ("teams cut", 20),
+        ("bridge unconnected", 12),
+    ],
+)
+def test_trouble_that_lasts_for_days(kind, hours):
+    """What doubles with each failure is no number any more after a thousand of them."""
+    last = 900.0 + hours * 3600.0
+    site = Site("3cx-v20", "webhook", presence_every_s=300.0, calls_every_s=120.0, statuses_every_s=600.0)
+    deeds = (
+        lives.Shows(30.0, "101", "Available/Available"),
+        lives.Shows(120.0, "101", "Busy/InAMeeting"),
+        Trouble(180.0, hours * 3600.0, kind),
+        lives.Shows(240.0, "101", "Available/Available"),
+        lives.Calls(300.0, "101", 1, (("10000", "Ringing"), ("101", "Dialing"))),
+        lives.HangsUp(last, "101", 1),
+    )
+    outcome = run.play(Plan(0, ("101",), House(), site, deeds, (last + 1800.0,), last + 1800.0))
+    assert outcome.is_fair, told(outcome)
+    assert outcome.counts["start"] == 1
+    at_rest = outcome.chronicle[-1]
+    assert isinstance(at_rest, AtRest)
+    assert (at_rest.shown["101"].status, at_rest.shown["101"].our_session) == ("Available", None)
+
+
 @pytest.mark.parametrize("over_at", [900.0, 906.0, 912.0])
 def test_a_mute_websocket_is_one_until_a_call_tells_so(over_at):
     """The first call that ends after it is found by the next read of all calls, wherever that falls."""

@@ -25,6 +25,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from presencebridge.core.backoff import doubled
 from presencebridge.core.commands import (
     AnyCommand,
     ChangeStatus,
@@ -587,5 +588,5 @@ def _at_once(write: Write) -> Write:
 
 def _again(write: Write, now: float, reason: str, retry_after_s: float | None) -> Write:
     """The write is tried again, later each time, and never before the other side asked for."""
-    delay = min(_FIRST_RETRY_S * 2.0**write.attempts, _LONGEST_RETRY_S)
+    delay = doubled(_FIRST_RETRY_S, write.attempts, _LONGEST_RETRY_S)
     return Write(None, write.attempts + 1, now + max(delay, retry_after_s or 0.0), reason)

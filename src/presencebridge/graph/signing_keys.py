@@ -7,6 +7,7 @@ import httpx2
 import jwt
 import msgspec
 
+from presencebridge.core.backoff import doubled
 from presencebridge.errors import Malformed, TryAgain
 from presencebridge.graph.calls import retry_after
 from presencebridge.quick_http import Http
@@ -60,7 +61,7 @@ class SigningKeys:
             if now < self._again_at:
                 return False
             # Unless it works: soon, and then ever later.
-            self._again_at = now + min(_FIRST_RETRY_S * 2.0**self._failures, _NOT_SOONER_THAN_S)
+            self._again_at = now + doubled(_FIRST_RETRY_S, self._failures, _NOT_SOONER_THAN_S)
             self._failures += 1
             try:
                 async with asyncio.timeout(_TIMEOUT_S):  # notifications wait for it

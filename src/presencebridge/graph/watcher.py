@@ -9,6 +9,7 @@ from typing import Final, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from presencebridge.core.backoff import doubled
 from presencebridge.errors import Conflict, Gone, LinkError, Refused, TryAgain
 from presencebridge.files import Files
 from presencebridge.graph import calls, wire
@@ -118,7 +119,7 @@ class Watcher:
                 await self._settle()
             except LinkError as error:
                 self._link.failed(error)
-                delay = min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S)
+                delay = doubled(_FIRST_RETRY_S, failures, _LONGEST_RETRY_S)
                 if isinstance(error, TryAgain):
                     delay = max(delay, error.after_s or 0.0)
                 failures += 1

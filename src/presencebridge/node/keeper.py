@@ -15,6 +15,7 @@ import structlog
 from presencebridge.adapters import Outside
 from presencebridge.config import Config, Loaded
 from presencebridge.config.changes import Change, change
+from presencebridge.core.backoff import doubled
 from presencebridge.errors import BridgeError, LinkError, Misconfigured
 from presencebridge.metrics import Metrics
 from presencebridge.node.no_site import in_short
@@ -81,7 +82,7 @@ class Keeper:
                 if self._is_alone:
                     raise
                 failures = 1 if clock.now() - begun > _LONG_LIFE_S else failures + 1
-                await self._rest(error, min(_FIRST_REST_S * 2.0 ** (failures - 1), _LONGEST_REST_S))
+                await self._rest(error, doubled(_FIRST_REST_S, failures - 1, _LONGEST_REST_S))
             if self._end is None:
                 self.site = self._life()
 

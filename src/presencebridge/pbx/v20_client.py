@@ -9,6 +9,7 @@ import httpx2
 import msgspec
 
 from presencebridge.bounded import read_bounded
+from presencebridge.core.backoff import doubled
 from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain
 from presencebridge.pbx import v20
 from presencebridge.pbx.answers import Licence, PbxUser
@@ -99,7 +100,7 @@ class V20Client:
         try:
             found = v20.parse_token(await self._send("POST", v20.TOKEN_PATH, "", form))
         except Refused as error:
-            rest = min(_FIRST_REFUSAL_S * 2.0**self._refusals, _LONGEST_REFUSAL_S)
+            rest = doubled(_FIRST_REFUSAL_S, self._refusals, _LONGEST_REFUSAL_S)
             self._sign_in_refused, self._sign_in_again_at = (key, error), self._now() + rest
             self._refusals += 1
             raise

@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from presencebridge.core.backoff import doubled
 from presencebridge.core.model import LegState
 from presencebridge.errors import BridgeError, Gone, LinkError, Malformed, Refused
 from presencebridge.metrics import Metrics
@@ -128,7 +129,7 @@ class V20Calls:
                     if isinstance(error, LinkError) and _is_withheld(error):
                         await asyncio.sleep(_REFUSED_AGAIN_S)
                         continue
-                await self._rest(min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S))
+                await self._rest(doubled(_FIRST_RETRY_S, failures, _LONGEST_RETRY_S))
 
     async def _rest(self, seconds: float) -> None:
         """Until the next try; a 3CX that is back is tried at once."""

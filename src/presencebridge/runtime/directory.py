@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 from msgspec.structs import replace
 
+from presencebridge.core.backoff import doubled
 from presencebridge.core.policy import Policy
 from presencebridge.errors import LinkError, Malformed, TryAgain
 from presencebridge.runtime.hub import Hub
@@ -103,7 +104,7 @@ class Directory(ABC):
             except LinkError as error:
                 self.trouble = error
                 self._failed(error)
-                again_s = min(_FIRST_RETRY_S * 2.0**failures, _LONGEST_RETRY_S, self._every_s)
+                again_s = doubled(_FIRST_RETRY_S, failures, min(_LONGEST_RETRY_S, self._every_s))
                 if isinstance(error, TryAgain):
                     again_s = max(again_s, error.after_s or 0.0)
                 failures += 1

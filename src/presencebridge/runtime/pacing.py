@@ -6,6 +6,8 @@ All times are in seconds of one clock that only goes forward.
 from collections.abc import Sequence
 from typing import Final
 
+from presencebridge.core.backoff import doubled
+
 MOST_PER_S: Final = 24.0
 """Reads a second, evenly spaced: 721 in any 30 s, less than half of the lower one of the two limits that
 Microsoft publishes for presence (1,500 in 30 s). The other half is for writes, and for whatever else counts.
@@ -101,7 +103,7 @@ class Pace:
 
 def rest(tries: int, longest_s: float = LONGEST_RETRY_S) -> float:
     """How long to wait after so many tries."""
-    return min(FIRST_RETRY_S * 2.0 ** (min(tries, 10) - 1), longest_s)
+    return doubled(FIRST_RETRY_S, tries - 1, longest_s)
 
 
 class Group:
