@@ -129,6 +129,17 @@ async def test_a_body_that_is_too_large_is_dropped_and_counted():
     assert len(door.bodies[0]) == 4_000_000
 
 
+async def test_a_body_of_very_many_parts_is_dropped_before_anybody_parses_it():
+    """What a body costs goes by its items: a million empty ones would hold everybody up for a second."""
+    door = Door()
+    assert await status(door, b'{"value":[' + b",".join([b"{}"] * 100_003) + b"]}") == 202
+    assert (door.bodies, door.too_large) == ([], 1)
+    everybody = b",".join(b"'%036d'" % number for number in range(650))
+    item = b'{"resource":"communications/presences?$filter=id in (' + everybody + b')"}'
+    assert await status(door, b'{"value":[' + b",".join([item] * 150) + b"]}") == 202
+    assert (len(door.bodies), door.too_large) == (1, 1)
+
+
 async def test_a_sender_who_leaves_is_neither_answered_nor_counted():
     door = Door()
     assert await door.ask(b"half", leaves=True) is None
