@@ -29,7 +29,7 @@ from presencebridge.simulation.chronicle import (
 )
 from presencebridge.simulation.fair import judge
 from presencebridge.simulation.plan import Site
-from presencebridge.simulation.weather import KEY_REFUSED, Bounds
+from presencebridge.simulation.weather import KEY_REFUSED, STOPPED, Bounds
 
 ANNA, BERND = "101", "102"
 FREE, MEETING, CALL = "Available/Available", "Busy/InAMeeting", "Busy/InACall"
@@ -452,13 +452,17 @@ def test_mirror_may_show_what_was_set_for_a_moment_only() -> None:
 # Pauses, and who is left alone ------------------------------------------------------------------------
 
 
+SLOW = Trouble(990, 1_100, "3cx", "slow")
+
+
 def test_who_is_paused_gets_no_write() -> None:
-    paused = [PausedByOperator(1_000, ANNA, None), teams(1_010, MEETING)]
-    under_way = we_set(1_020, "Available", "Away")
+    paused = [teams(999, MEETING), PausedByOperator(1_000, ANNA, None)]
+    under_way = we_set(1_004, "Available", "Away")
     assert rules(SEED, in_the_office(), paused, under_way, rest(4_000, "Away", MEETING)) == []
     assert rules(SEED, in_the_office(), paused, rest(4_000, pair=MEETING)) == []
-    late = we_set(1_030, "Available", "Away")
-    assert rules(SEED, in_the_office(), paused, late, rest(4_000, "Away", MEETING)) == [7]
+    for at, slow, found in ((1_010, [], [7]), (1_020, [SLOW], []), (1_030, [SLOW], [7])):
+        late = we_set(at, "Available", "Away")
+        assert rules(SEED, in_the_office(), paused, slow, late, rest(4_000, "Away", MEETING)) == found
 
 
 @pytest.mark.parametrize("until", [None, 3_000.0])
@@ -593,8 +597,9 @@ def test_a_write_of_which_nothing_was_heard_may_be_done_again(link: str) -> None
 
 def test_an_orderly_stop_ends_our_session() -> None:
     story = [phone(1_000, "Connected"), we_show(1_005, CALL), we_clear(1_095), phone(1_500), rest(4_000)]
-    trouble = Trouble(1_100, 1_490, "service", "stopped")
-    assert rules(SEED, in_the_office(), trouble, story) == []
+    assert rules(SEED, in_the_office(), Trouble(1_090, 1_490, "service", STOPPED), story) == []
+    for otherwise in (Trouble(1_100, 1_490, "service", STOPPED), Trouble(1_097, 1_490, "service", "killed")):
+        assert rules(SEED, in_the_office(), otherwise, story)[0] == 4
     assert rules(SEED, in_the_office(), story)[0] == 4
 
 

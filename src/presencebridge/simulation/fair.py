@@ -25,7 +25,8 @@ may have seen, and want, given what truly happened. What nobody can know splits 
   nothing is written.
 * Who was forgotten with the database begins anew. A session of ours that nobody knows of any more lasts until
   its lease ends, and until then it may be taken for the person's own.
-* A pause is kept from `under_way_s` after it. What was missed meanwhile may be taken up at its end, or left.
+* A pause is kept from `race_s` after it, in trouble from `under_way_s`. What was missed meanwhile may be
+  taken up at its end, or left.
 
 No more is said of notifications that come late, doubled or not at all: rule 6 is rule 1 in such weather.
 """
@@ -540,7 +541,10 @@ class _Onlooker:
         return {w.World(seen, frees=self._frees), w.World(seen, claim=ours, frees=self._frees)}
 
     def _not_while_paused(self, wrote: Wrote) -> None:
-        if self._paused is not None and self._now - self._paused > self._bounds.under_way_s:
+        if self._paused is None:
+            return
+        is_rough = self._weather.is_rough(self._paused, self._now)
+        if self._now - self._paused > (self._bounds.under_way_s if is_rough else self._bounds.race_s):
             self._say(7, f"is paused, and {_in_words(wrote)}")
 
     def _answers_something(self, wrote: Wrote, told: bool = True) -> bool:

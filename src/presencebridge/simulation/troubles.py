@@ -13,7 +13,7 @@ from presencebridge.simulation.line import Fault
 from presencebridge.simulation.plan import Site, Trouble
 from presencebridge.simulation.site_file import watchers_of
 from presencebridge.simulation.stage import Office
-from presencebridge.simulation.weather import KEY_REFUSED, REPLAYED, WHOLE_EVERY_S
+from presencebridge.simulation.weather import KEY_REFUSED, REPLAYED, STOPPED, WHOLE_EVERY_S
 
 Link = Literal["teams", "3cx", "service", "notifications"]
 Needs = Literal["", "webhook", "v20", "websocket", "person"]
@@ -296,7 +296,7 @@ async def _restarted(office: Office, trouble: Trouble) -> None:
         await life.ended.wait()
         await _begin_again(office, trouble)
     finally:
-        office.tell_trouble(begun, office.time(), "service", "it was stopped")
+        office.tell_trouble(begun, office.time(), "service", STOPPED)
 
 
 async def _begin_again(office: Office, trouble: Trouble) -> None:

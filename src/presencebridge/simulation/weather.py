@@ -17,6 +17,7 @@ WHOLE_EVERY_S: Final = 30.0
 _GIVEN_UP_S: Final = 60.0
 """From the first of several tries until a link counts as lost, and the last write has arrived."""
 REPLAYED: Final = "replayed"
+STOPPED: Final = "it was stopped"
 """What is told of notifications that are of any age."""
 _LONGEST_RETRY_S: Final = 60.0
 """Between two tries, when nothing works for long."""
@@ -50,7 +51,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     race_s: float = 5.0
     """Between a read of the status and the write that relies on it."""
     under_way_s: float = 25.0
-    """How long a write that was begun may take to arrive in trouble, or after a pause."""
+    """How long a write that was begun may take to arrive in trouble."""
     stop_s: float = 10.0
     """How long before its death the service may already be stopping."""
 
@@ -136,8 +137,8 @@ class Weather:
 
     def is_the_end(self, at: float) -> bool:
         """Whether the service is stopping, and may end its sessions."""
-        early_s, late_s = self._bounds.stop_s, self._bounds.under_way_s
-        return any(death.at - early_s <= at <= death.at + late_s for death in self.deaths)
+        stops = (death.at for death in self.deaths if death.what == STOPPED)
+        return any(begun <= at <= begun + self._bounds.under_way_s for begun in stops)
 
     def hints_since(self, at: float) -> float | None:
         """From when notifications may come as late as `at`; None: they come when they should."""
