@@ -27,6 +27,7 @@ _KEPT_FOR_S: Final = 5.0
 _MOST_UNREAD: Final = 1_000_000
 """Bytes of an answer that are taken in before somebody reads them."""
 _LONGEST_HEAD: Final = 100_000
+"""Bytes beside the body, one after another: of a head, or of what follows the last piece of a body."""
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9/?&=%:$',()+;@!*~._\-\[\]]*")
 _SAFE: Final = "/?&=%:$',()+;@!*~"
@@ -251,7 +252,7 @@ class _Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._unread = 0
         self._has_head = False
-        self._head_length = 0
+        self._outside = 0
         self._is_whole = True
         self._rests_since = 0.0
         self._keeps = True
@@ -283,7 +284,7 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self.status_code, self.headers = 0, {}
         self._has_head = self._is_whole = False
-        self._chunks, self._unread, self._head_length, self._error = [], 0, 0, None
+        self._chunks, self._unread, self._outside, self._error = [], 0, 0, None
         if self._is_lost:
             raise httpx2.WriteError("the connection was given up")
         self._transport.write(request)
@@ -329,15 +330,18 @@ class _Connection(asyncio.Protocol):
             self._keeps = False
             self.close()
             return
-        if not self._has_head:
-            self._head_length += len(data)
+        self._outside += len(data)  # a piece of the body begins it anew
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
             self._fail(httpx2.RemoteProtocolError(f"this is no HTTP: {error}"))
             self.close()
-        if not self._has_head and self._head_length > _LONGEST_HEAD:
-            self._fail(httpx2.RemoteProtocolError("the head of the answer has no end"))
+        except httptools.HttpParserUpgrade:  # which is no HttpParserError
+            self._fail(httpx2.RemoteProtocolError("the answer goes over to a protocol that nobody asked for"))
+            self.close()
+        if self._outside > _LONGEST_HEAD and not self._is_whole:
+            what = "what follows the body" if self._has_head else "the head of the answer"
+            self._fail(httpx2.RemoteProtocolError(f"{what} has no end"))
             self.close()
         if self._unread > _MOST_UNREAD and not self._is_lost:
             self._transport.pause_reading()
@@ -366,7 +370,7 @@ class _Connection(asyncio.Protocol):
             self._keeps = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._is_whole:
+        if not self._has_head:  # what comes after a body is no header of ours
             self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -378,6 +382,7 @@ class _Connection(asyncio.Protocol):
         if not self._is_whole:
             self._chunks.append(chunk)
             self._unread += len(chunk)
+            self._outside = 0
 
     def on_message_complete(self) -> None:
         if self._is_whole:

@@ -143,14 +143,43 @@ async def test_what_is_cut_is_told_as_cut_and_the_next_request_works():
         b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 50_000 + b"\r\n",
         b"HTTP/1.1 200 OK\r\nX: " + b"y" * 2_000_000,
+        b"HTTP/1.1 100 Continue\r\n\r\n|" * 10_000,
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
     ],
 )
-async def test_what_is_no_answer_is_told_and_its_connection_given_up(answer):
+async def test_what_is_no_answer_is_told_and_its_connection_given_up(answer, caplog):
     async with serving(answer, OK) as server, client_of(server) as client:
-        with pytest.raises(httpx2.RemoteProtocolError):
+        with pytest.raises(httpx2.RemoteProtocolError, match=r"this is no HTTP|has no end|nobody asked for"):
             await ask(client)
         assert await ask(client) == (200, b"ok")
         assert len(server.connections) == 2
+    assert not caplog.records, "the loop has caught nothing that we should have"
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [b"0\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(200_000)), b"0\r\nX: " + b"y" * 2_000_000],
+    ids=["many lines", "one line"],
+)
+async def test_what_follows_a_body_without_an_end_is_not_kept(rest):
+    async with serving(CHUNKED + b"2\r\nab\r\n|" + rest, OK) as server, client_of(server) as client:
+        async with asyncio.timeout(10), client.stream("GET", "/") as response:
+            with pytest.raises(httpx2.RemoteProtocolError, match="what follows the body has no end"):
+                await read_bounded(response, 10_000_000, "it")
+            assert list(response.headers) == ["transfer-encoding"]
+        assert await ask(client) == (200, b"ok")
+        assert len(server.connections) == 2
+
+
+async def test_a_body_may_come_in_many_small_pieces_and_what_follows_it_is_no_header():
+    pieces = b"1;of=many\r\na\r\n" * 50_000
+    answer = CHUNKED + pieces + b"0\r\nRetry-After: 9\r\n\r\n"
+    async with serving(answer) as server, client_of(server) as client:
+        async with client.stream("GET", "/") as response:
+            assert await read_bounded(response, 50_000, "it") == b"a" * 50_000
+            assert response.headers == {"transfer-encoding": "chunked"}
+        assert await ask(client) == (200, b"a" * 50_000)
+        assert len(server.connections) == 1
 
 
 async def test_an_answer_without_an_end_is_not_taken_in():
