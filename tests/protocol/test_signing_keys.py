@@ -138,6 +138,16 @@ async def test_where_none_were_ever_read_it_is_told_and_tried_again():
     assert set(await entra.keys.keys()) == {"a", "b", "c"}
 
 
+async def test_an_address_that_the_client_can_not_use_costs_what_a_read_that_fails_does():
+    entra = Entra()
+    await entra.keys.keys()
+    entra.fault = httpx2.InvalidURL("an address begins with http:// or https:// and a host")
+    await asyncio.sleep(24 * 3600 + 1)
+    assert set(await entra.keys.keys()) == {"a", "b", "c"}
+    with pytest.raises(TryAgain, match="public keys can't be read: an address begins"):
+        await SigningKeys(entra.keys._http, LOGIN).keys()
+
+
 async def test_a_sign_in_that_hangs_is_given_up():
     async def hang(_: httpx2.Request) -> httpx2.Response:
         await asyncio.get_running_loop().create_future()
@@ -159,6 +169,10 @@ async def test_a_sign_in_that_hangs_is_given_up():
         (LOGIN + V2, {"jwks_uri": "http://evil.example.com/keys"}),
         (LOGIN + V2, {"jwks_uri": "file:///etc/passwd"}),
         (LOGIN + V2, {"jwks_uri": "https://x:port/keys"}),
+        (LOGIN + V2, {"jwks_uri": "https://x:99999/keys"}),
+        (LOGIN + V2, {"jwks_uri": "https://x:0/keys"}),
+        (LOGIN + V2, {"jwks_uri": "https:///keys"}),
+        (LOGIN + V2, {"jwks_uri": "https://:443/keys"}),
         (V2_KEYS, []),
         (V2_KEYS, {}),
         (V2_KEYS, {"keys": []}),

@@ -20,6 +20,7 @@ _NOT_SOONER_THAN_S: Final = 60.0
 """A stranger's token with an unknown key makes us look, and this is how often at the most."""
 
 _FIRST_RETRY_S: Final = 2.0
+_LAST_PORT: Final = 65535
 
 _DOCUMENTS: Final = (
     "/common/v2.0/.well-known/openid-configuration",
@@ -92,6 +93,8 @@ class SigningKeys:
             ours, theirs = httpx2.URL(self._login_url), httpx2.URL(address)
         except httpx2.InvalidURL:
             return False
+        if not theirs.host or not (theirs.port is None or 0 < theirs.port <= _LAST_PORT):
+            return False
         return theirs.scheme == "https" or (theirs.scheme == ours.scheme and theirs.host == ours.host)
 
     async def _json(self, address: str) -> dict[str, Any]:
@@ -106,7 +109,13 @@ class SigningKeys:
                     if len(text) > _LONGEST_ANSWER:
                         raise Malformed("the sign-in's public keys have no end")
             found = msgspec.json.decode(text)
-        except (httpx2.HTTPError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (
+            httpx2.HTTPError,
+            httpx2.InvalidURL,  # which is no HTTPError, and the address is a stranger's
+            msgspec.DecodeError,
+            UnicodeDecodeError,
+            RecursionError,
+        ) as error:
             raise TryAgain(
                 f"the sign-in's public keys can't be read: {str(error) or type(error).__name__}"
             ) from error
