@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from presencebridge.core.model import State
+from presencebridge.errors import Misconfigured
 from presencebridge.files import write_private
-from presencebridge.store.sqlite import SqliteStore, StoreError
+from presencebridge.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
 
@@ -48,7 +49,7 @@ def test_a_link_that_the_service_has_laid_gives_it_no_file_of_roots(tmp_path: Pa
     with pytest.raises(OSError, match="symbolic link"):
         write_private(folder / "watcher.json", b"x")
     (folder / "presencebridge.sqlite").symlink_to(secret)
-    with pytest.raises(StoreError, match="not a database"):
+    with pytest.raises(Misconfigured, match="is a link, and links are not followed"):
         SqliteStore(folder)
     assert secret.read_text() == "hush"
     assert secret.stat().st_uid == 0

@@ -246,6 +246,46 @@ def test_a_torn_file_is_said_so(tmp_path, torn):
         SqliteStore(tmp_path)
 
 
+@pytest.mark.parametrize("target", ["not there", "a database"])
+async def test_a_link_is_not_followed_and_its_cure_is_told(tmp_path, target):
+    state, elsewhere = tmp_path / "state", tmp_path / "elsewhere"
+    state.mkdir()
+    if target == "a database":
+        with SqliteStore(tmp_path):
+            pass
+        (tmp_path / sqlite.FILE).rename(elsewhere)
+    before = elsewhere.read_bytes() if elsewhere.exists() else None
+    (state / sqlite.FILE).symlink_to(elsewhere)
+    with pytest.raises(Misconfigured, match="is a link, and links are not followed") as raised:
+        SqliteStore(state)
+    assert "or delete it" in raised.value.problems[0].cure
+    assert (elsewhere.read_bytes() if elsewhere.exists() else None) == before
+    assert [file.name for file in state.iterdir()] == [sqlite.FILE]
+    (state / sqlite.FILE).unlink()
+    with SqliteStore(state) as store:
+        assert store.load() == {}
+
+
+def test_a_link_that_is_laid_after_the_look_makes_no_file_elsewhere(tmp_path, monkeypatch):
+    """Whoever owns the folder may be quick: then SQLite follows the link, and finds nothing to open."""
+
+    def swap(file: Path) -> None:
+        file.unlink()
+        file.symlink_to(tmp_path / "elsewhere")
+
+    monkeypatch.setattr(sqlite, "give_to_owner_of_folder", swap)
+    with pytest.raises(StoreError, match="unable to open"):
+        SqliteStore(tmp_path / "state")
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.parametrize("name", ["with space", "50%", "what?mode=ro", "a#b", "ümläut", "%41"])
+async def test_a_folder_may_be_called_anything(tmp_path, name):
+    with SqliteStore(tmp_path / name) as store:
+        await store.save({"101": FULL})
+    assert [file.name for file in (tmp_path / name).iterdir()] == [sqlite.FILE]
+
+
 def test_a_folder_that_can_not_be_is_said_so(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StoreError, match="can't be used"):

@@ -5,7 +5,9 @@ Only what a restart must not lose is kept: for each person the current claims, t
 
 import asyncio
 import contextlib
+import errno
 import itertools
+import os
 import queue
 import sqlite3
 import threading
@@ -57,10 +59,13 @@ class SqliteStore:
     def _open(self, folder: Path) -> sqlite3.Connection:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._path.touch(mode=0o600)
-            give_to_owner_of_folder(self._path)  # SQLite does the same with its files beside it
+            self._make()
             connection = sqlite3.connect(
-                self._path, timeout=_WAIT_FOR_LOCK_S, check_same_thread=False, isolation_level=None
+                f"{self._path.absolute().as_uri()}?mode=rw",  # it is there: SQLite is to make none
+                uri=True,
+                timeout=_WAIT_FOR_LOCK_S,
+                check_same_thread=False,
+                isolation_level=None,
             )
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
@@ -77,6 +82,18 @@ class SqliteStore:
             connection.close()
             raise
         return connection
+
+    def _make(self) -> None:
+        """The file, if there is none. A link is not followed: root would make, or use, what it names."""
+        try:
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        except OSError as error:
+            if error.errno != errno.ELOOP or not self._path.is_symlink():
+                raise
+            what = f"{self._path} is a link, and links are not followed there"
+            cure = "name the folder that it leads to, or delete it: what was held is found again by looking"
+            raise Misconfigured([Problem("[state] dir", what, cure)]) from error
+        give_to_owner_of_folder(self._path)  # SQLite does the same with its files beside it
 
     def _unusable(self, error: Exception) -> StoreError:
         folder = self._path.parent
