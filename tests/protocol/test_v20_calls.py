@@ -2,6 +2,7 @@
 
 import json
 import random
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -109,8 +110,33 @@ def test_an_extension_that_is_of_no_interest_is_neither_read_nor_kept():
     assert picture.legs().visible == {"101", "102"}
 
 
-@given(st.integers(0, 10_000))
-def test_whatever_the_order_of_events_and_answers_the_picture_ends_as_the_truth(seed):
+def test_what_has_gone_is_not_remembered_without_end():
+    picture, reads = Picture(lambda _dn: True), []
+    older = just_before = picture.mark()
+    for number in range(9 * v20_calls._MOST_REMOVED + 1):
+        just_before = picture.mark()
+        reads.append(picture.event(Event(number, Told.REMOVED, "101", number)))
+        assert len(picture._removed["101"]) <= v20_calls._MOST_REMOVED
+    assert reads[-1], "then the extension is read"
+    assert sum(reads) == 9
+    picture.one("101", {1: "Connected", 2000: "Connected"}, older)
+    picture.one("101", {number: "Connected"}, just_before)
+    assert picture.legs_of("101") == (), "what was asked before they had gone is not believed"
+    assert picture.is_due("101")
+    picture.one("101", {2000: "Connected"}, picture.mark())
+    assert picture.legs_of("101") == (C,)
+    assert not picture._removed
+    assert not picture.is_due("101")
+
+
+@pytest.mark.parametrize("most_removed", [v20_calls._MOST_REMOVED, 2, 0])
+@given(seed=st.integers(0, 10_000))
+def test_whatever_the_order_of_events_and_answers_the_picture_ends_as_the_truth(most_removed, seed):
+    with mock.patch.object(v20_calls, "_MOST_REMOVED", most_removed):
+        ends_as_the_truth(seed)
+
+
+def ends_as_the_truth(seed: int) -> None:
     """Calls come and go; reads are answered late and in any order; every event is told once, in order."""
     dice = random.Random(seed)  # noqa: S311
     truth: dict[str, dict[int, str]] = {"101": {}, "102": {}}

@@ -22,6 +22,8 @@ ACTIVE_CALLS_PATH: Final = "/xapi/v1/ActiveCalls?$select=Caller,Callee,Status"
 
 _UPSERT, _REMOVE = 0, 1
 _LONGEST_NUMBER: Final = 20
+_MOST_REMOVED: Final = 100
+"""Participants of one extension that were told to have gone since it was read last."""
 
 
 class _Participant(msgspec.Struct, frozen=True):
@@ -211,10 +213,18 @@ class Picture:
         if event.told is Told.CHANGED:
             self._changed[event.dn] = self._events
             return True
-        if event.participant is not None:
-            self._removed.setdefault(event.dn, {})[event.participant] = self._events
-            self._participants.get(event.dn, {}).pop(event.participant, None)
-        return False
+        if event.participant is None:
+            return False
+        removed = self._removed.setdefault(event.dn, {})
+        removed[event.participant] = self._events
+        self._participants.get(event.dn, {}).pop(event.participant, None)
+        if len(removed) <= _MOST_REMOVED:
+            return False
+        # They are not kept for ever: the extension is read anew, and no answer to an older question counts.
+        self._removed[event.dn] = {event.participant: self._events}
+        self._changed[event.dn] = self._events
+        self._read_at[event.dn] = max(self._read_at.get(event.dn, 0), self._events - 1)
+        return True
 
     def one(self, dn: str, found: Participants, mark: Mark) -> None:
         """Fold in the participants of one extension, asked for at `mark`."""
