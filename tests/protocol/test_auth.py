@@ -2,9 +2,9 @@
 
 import asyncio
 import contextlib
-import http.server
 import json
 import re
+import socketserver
 import ssl
 import threading
 import time
@@ -53,7 +53,6 @@ class Entra:
         self.sent: list[tuple[str, dict]] = []
         self.fault: Exception | None = None
         self.sign_in = SignIn("https://login.example.org", TENANT, CLIENT, GRAPH)
-        self.sign_in.http.close()
         self.sign_in.http = self  # type: ignore[assignment]
 
     def get(self, url: str, **more: Any) -> httpx2.Response:
@@ -147,28 +146,45 @@ async def test_a_sign_in_that_answers_nonsense_ends_nothing(page, answer):
     assert await AppTokens(entra.sign_in, SECRET).token() == "the-token"
 
 
-@pytest.mark.parametrize("chunk", [b" " * 100_000, b" "])
-async def test_an_answer_without_end_is_given_up(chunk, monkeypatch):
+HEAD = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("begin", "piece", "says"),
+    [
+        (HEAD, b" " * 100_000, "the answer has no end"),
+        (HEAD, b" ", "no whole answer within 0.5 s"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"y", "no whole answer within 0.5 s"),
+        (b"", b"", "no whole answer within 0.5 s"),
+    ],
+    ids=["flood", "drip", "head that drips", "nothing"],
+)
+async def test_an_answer_without_end_is_given_up_and_so_is_its_thread(begin, piece, says, monkeypatch):
     monkeypatch.setattr(auth, "_TIMEOUT_S", 0.5)
+    is_over = threading.Event()
 
-    def endless(handler: http.server.BaseHTTPRequestHandler) -> None:
-        handler.send_response(200)
-        handler.end_headers()
-        with contextlib.suppress(OSError):
-            while True:
-                handler.wfile.write(chunk)
-                time.sleep(0.01)  # a trickle, so that the loop of the client is not starved
+    class Endless(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(10_000)
+            with contextlib.suppress(OSError):
+                self.request.sendall(begin)
+                while not is_over.wait(0.01):  # a trickle, so that the loop of the client is not starved
+                    self.request.sendall(piece)
 
-    kind = type("Endless", (http.server.BaseHTTPRequestHandler,), {"do_GET": endless, "log_message": print})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Endless) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}"
-        sign_in = SignIn(address, TENANT, CLIENT, GRAPH)
-        async with asyncio.timeout(10):
-            with pytest.raises(TryAgain, match="no end"):
-                await AppTokens(sign_in, SECRET).token()
-        sign_in.http.close()
-        server.shutdown()
+        tokens = AppTokens(SignIn(f"http://127.0.0.1:{server.server_address[1]}", TENANT, CLIENT, GRAPH), "x")
+        try:
+            async with asyncio.timeout(10):
+                with pytest.raises(TryAgain, match=f"can't be reached: {says}"):
+                    await tokens.token()
+            for thread in threading.enumerate():
+                if thread.name == "sign-in":
+                    thread.join(10)
+                    assert not thread.is_alive()
+        finally:
+            is_over.set()
+            server.shutdown()
 
 
 def test_a_sign_in_that_hangs_does_not_hold_the_stop():
@@ -241,11 +257,9 @@ def test_plain_http_is_for_an_emulator_and_nobody_else():
     plain = SignIn("http://127.0.0.1:8080", "t", "c", GRAPH)
     assert plain.authority == "https://127.0.0.1:8080/t"
     assert plain.discovery is False
-    plain.http.close()
     for address in ("https://login.microsoftonline.com", "https://login.microsoftonline.us"):
         real = SignIn(address, "t", "c", GRAPH)
         assert (real.authority, real.discovery) == (f"{address}/t", True)
-        real.http.close()
 
 
 # The app's certificate ----------------------------------------------------------------------------

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, cast
 from urllib.parse import urlsplit
@@ -17,11 +16,12 @@ from cryptography.hazmat.primitives import serialization
 
 from presencebridge.errors import LinkError, Refused, TryAgain
 from presencebridge.files import Files
+from presencebridge.threads import LooseThreads
 
 T = TypeVar("T")
 
 _TIMEOUT_S: Final = 20.0
-"""For an answer as a whole; httpx counts only the silence between two pieces of it."""
+"""For a request and its answer as a whole, from the name look-up to the last byte."""
 _LONGEST_ANSWER: Final = 1_000_000
 WATCHER_SCOPE: Final = "Presence.Read.All"
 """All that a watcher needs; Graph refuses subscriptions to tokens that can write.
@@ -43,13 +43,15 @@ class SignIn:
 
 
 class _Http:
-    """The little of an HTTP client that msal asks for, over ours."""
+    """The little of an HTTP client that msal asks for, over ours. It blocks, as msal does.
+
+    Within, it is a loop of its own: only so an answer has an end as a whole, however its pieces drip in. A
+    client that blocks counts the silence between two of them, and a thread can't be cut short from outside.
+    """
 
     def __init__(self, plain: str | None, verify: Any) -> None:
         self._plain = plain
-        # Once an hour: a connection that waits for that long serves nobody.
-        once = httpx2.Limits(max_keepalive_connections=0)
-        self._client = httpx2.Client(verify=verify, timeout=_TIMEOUT_S, limits=once)
+        self._verify = verify
 
     def get(self, url: str, **kwargs: Any) -> httpx2.Response:
         response = self._send("GET", url, **kwargs)
@@ -69,17 +71,26 @@ class _Http:
         kwargs.pop("verify", None)
         if self._plain and url.startswith(f"https://{self._plain}/"):
             url = url.replace("https://", "http://", 1)
-        end = time.monotonic() + _TIMEOUT_S
-        body = bytearray()
-        with self._client.stream(method, url, **kwargs) as response:
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > _LONGEST_ANSWER or time.monotonic() > end:
-                    raise httpx2.ReadTimeout("the answer has no end", request=response.request)
-        return httpx2.Response(response.status_code, content=bytes(body), request=response.request)
+        with asyncio.Runner() as runner:
+            runner.get_loop().set_default_executor(LooseThreads())  # a name look-up that hangs is left behind
+            return runner.run(self._exchange(method, url, kwargs))
 
-    def close(self) -> None:
-        self._client.close()
+    async def _exchange(self, method: str, url: str, kwargs: dict[str, Any]) -> httpx2.Response:
+        # A client for each: once an hour, a connection that waits for that long serves nobody.
+        body = bytearray()
+        try:
+            async with (
+                asyncio.timeout(_TIMEOUT_S),
+                httpx2.AsyncClient(verify=self._verify, timeout=None) as client,
+                client.stream(method, url, **kwargs) as response,
+            ):
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > _LONGEST_ANSWER:
+                        raise httpx2.ReadError("the answer has no end", request=response.request)
+        except TimeoutError:  # which is an OSError, as those of the disk are
+            raise httpx2.ReadTimeout(f"no whole answer within {_TIMEOUT_S:g} s") from None
+        return httpx2.Response(response.status_code, content=bytes(body), request=response.request)
 
 
 class AppTokens:
