@@ -1,4 +1,4 @@
-"""Reading an answer whose length the other side chooses."""
+"""Reading an answer, or a list in pages, whose length the other side chooses."""
 
 from presencebridge.errors import Malformed
 from presencebridge.quick_http import Response
@@ -12,3 +12,17 @@ async def read_bounded(response: Response, most: int, what: str) -> bytes:
         if len(body) > most:
             raise Malformed(f"{what} has no end")
     return bytes(body)
+
+
+class Room:
+    """For a list, over all its pages: each of them is bounded, and there may be thousands."""
+
+    def __init__(self, people: int, megabytes: int) -> None:
+        self._people = people
+        self._bytes = megabytes * 1_000_000
+
+    def take(self, people: int, size: int) -> bool:
+        """Whether there is room for another page of so many people and bytes."""
+        self._people -= people
+        self._bytes -= size
+        return self._people >= 0 and self._bytes >= 0

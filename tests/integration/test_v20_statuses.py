@@ -10,6 +10,7 @@ from presencebridge.errors import Gone, Malformed, TryAgain
 from presencebridge.pbx.answers import StatusChange
 from presencebridge.pbx.status_ways import StatusWays
 from presencebridge.pbx.status_web_api_client import StatusWebApiClient
+from presencebridge.pbx.v20_client import V20Client
 from presencebridge.pbx.v20_statuses import V20Statuses
 
 pytestmark = pytest.mark.looptime
@@ -30,6 +31,34 @@ async def test_everybody_is_read_in_pages_of_a_hundred():
         requests = await site.play("GET", "/requests")
         assert not any(secret in str(requests) for secret in SECRETS)
         assert len(await site.client.users()) == 250
+
+
+class Endless(V20Client):
+    """Fills its pages as it likes, and has more of them than anybody should read."""
+
+    def __init__(self, users: int, name: str, pages: int) -> None:
+        super().__init__(httpx2.AsyncClient(), "", str, 5, float)
+        row = f'{{"Id":1,"Number":"101","CurrentProfileName":"{name}","DisplayName":"{name}"}}'
+        self.page = ('{"value":[' + ",".join([row] * users) + "]}").encode()
+        self.pages_there_are = pages
+        self.asked: list[str] = []
+
+    async def ask(self, method: str, path: str, body: object = None) -> bytes:
+        self.asked.append(path)
+        return self.page if len(self.asked) <= self.pages_there_are else b'{"value":[]}'
+
+
+@pytest.mark.parametrize(
+    ("users", "name", "pages"), [(100, "x", 2001), (90_000, "x", 3), (100, "x" * 60_000, 6)]
+)
+@pytest.mark.parametrize("list_of", ["users", "statuses"])
+async def test_a_list_of_users_is_bounded_over_all_its_pages(users, name, pages, list_of):
+    client = Endless(users, name, pages + 1)
+    with pytest.raises(Malformed, match="list of users is longer than 200000 people or 64 MB") as raised:
+        await (client.users() if list_of == "users" else V20Statuses(client, float).all_statuses())
+    assert "[pbx] url" in raised.value.cure
+    assert len(client.asked) == pages
+    assert len(set(client.asked)) == pages
 
 
 async def test_a_change_costs_a_read_a_write_and_a_read():

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from presencebridge.errors import Malformed, Refused, TryAgain
-from presencebridge.graph import calls
+from presencebridge.graph import calls, teams
 from presencebridge.graph.client import GraphClient
 from presencebridge.graph.teams import GraphTeams
 
@@ -160,6 +160,32 @@ async def test_a_list_that_goes_in_a_circle_ends():
     with pytest.raises(Malformed, match="no end"):
         await graph.teams.everybody()
     assert len(graph.asked) == 4
+
+
+@pytest.mark.parametrize(
+    ("page", "link", "asked"),
+    [
+        ([user(1)] * 10, "", 5),
+        ([user(1, displayName="x" * 200_000)] * 2, "", 3),
+        (["x" * 400_000], "", 3),
+        ([], "x" * 60_000, 17),
+    ],
+    ids=["people", "names", "what is nobody", "links"],
+)
+async def test_a_list_is_bounded_over_all_its_pages(page, link, asked, monkeypatch):
+    monkeypatch.setattr(teams, "_MOST_PEOPLE", 40)
+    monkeypatch.setattr(teams, "_MOST_MB", 1)
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        following = f"{BASE}/v1.0/users?$select=id&$skiptoken={len(graph.asked)}{link}"
+        more = {"@odata.nextLink": following} if len(graph.asked) <= asked else {}
+        return httpx2.Response(200, json={"value": page} | more)
+
+    graph = Graph(answer)
+    with pytest.raises(Malformed, match="list of users is longer than 40 people or 1 MB") as raised:
+        await graph.teams.everybody()
+    assert "object ids" in raised.value.cure
+    assert len(graph.asked) == asked
 
 
 async def test_somebodys_odd_data_costs_nobody_else():

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from presencebridge.bounded import Room
 from presencebridge.core.model import Presence
 from presencebridge.errors import Gone, Malformed, Refused
 from presencebridge.graph import calls, wire
@@ -18,8 +19,10 @@ _GUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 _MANY_NAMES: Final = 100
 """Beyond this it is cheaper to list everybody, 999 in a request, than to ask for 7 names in a request."""
+_MOST_PEOPLE, _MOST_MB = 1_000_000, 256
+"""In a list over all its pages. Somebody takes some 250 bytes, and 600 with all that may be seen of them."""
 _MOST_PAGES: Final = 2000
-"""Two million users; a list that goes on after that goes on for ever."""
+"""A list that goes on after that goes on for ever."""
 
 
 class Everybody(msgspec.Struct, frozen=True):
@@ -84,8 +87,14 @@ class GraphTeams:
         """All pages, or an error: half a list would look as if the others had left."""
         found: list[wire.User] = []
         seen: set[str] = set()
+        room = Room(_MOST_PEOPLE, _MOST_MB)
         page = await self._graph.run(first)
         while True:
+            size = sum(memoryview(one).nbytes for one in page.value) + len(page.next_link or "")
+            if not room.take(len(page.value), size):
+                what = f"Graph's list of users is longer than {_MOST_PEOPLE} people or {_MOST_MB} MB"
+                cure = 'set match = "list" in [people], and name people by their object ids'
+                raise Malformed(what, cure=cure)
             found += _readable(page.value, wire.User)
             if not page.next_link:
                 return found

@@ -1,20 +1,22 @@
 """I/O: asks 3CX V20 over its official APIs, with the one token that an API client has."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
 import httpx2
 import msgspec
 
-from presencebridge.bounded import read_bounded
+from presencebridge.bounded import Room, read_bounded
 from presencebridge.core.backoff import doubled
 from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain
 from presencebridge.pbx import v20
 from presencebridge.pbx.answers import Licence, PbxUser
 from presencebridge.quick_http import Http
 from presencebridge.unreachable import WAS_CUT, unreachable
+
+T = TypeVar("T")
 
 _RENEW_AT: Final = 0.8
 """Share of a token's life after which a new one is fetched."""
@@ -26,7 +28,8 @@ _FIRST_REFUSAL_S, _LONGEST_REFUSAL_S = 5.0, 300.0
 """Between two sign-ins that 3CX refuses with the same key."""
 _LONGEST_ANSWER: Final = 16_000_000
 _MOST_AT_A_TIME: Final = 6
-_MOST_PAGES: Final = 2000
+_MOST_PEOPLE, _MOST_MB = 200_000, 64
+"""In a list over all its pages: many times what any 3CX has, at some 200 bytes each."""
 
 
 class V20Client:
@@ -119,13 +122,23 @@ class V20Client:
 
     async def users(self) -> list[PbxUser]:
         """Everybody who has an extension. Raises `LinkError`."""
-        found: list[PbxUser] = []
-        for page in range(_MOST_PAGES):
-            users = v20.parse_directory(await self.ask("GET", v20.directory_path(page * v20.PAGE)))
-            found += users
+        return [user async for page in self.pages(v20.directory_path, v20.parse_directory) for user in page]
+
+    async def pages(
+        self, path: Callable[[int], str], parse: Callable[[bytes], Sequence[T]]
+    ) -> AsyncIterator[Sequence[T]]:
+        """A list of users, page by page; the last one is not full. Raises `LinkError`."""
+        room, skip = Room(_MOST_PEOPLE, _MOST_MB), 0
+        while True:
+            body = await self.ask("GET", path(skip))
+            users = parse(body)
+            if not room.take(len(users), len(body)):
+                what = f"3CX's list of users is longer than {_MOST_PEOPLE} people or {_MOST_MB} MB"
+                raise Malformed(what, cure="check that the address in [pbx] url is that of 3CX")
+            yield users
             if len(users) < v20.PAGE:
-                return found
-        raise Malformed("3CX's list of users has no end")
+                return
+            skip += len(users)
 
     async def own_sync(self) -> str:
         """What 3CX's own sync with Teams does; empty if off, or not for us to know. Raises `LinkError`."""

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from presencebridge.errors import Gone, Malformed
+from presencebridge.errors import Gone
 from presencebridge.pbx import v20
 from presencebridge.pbx.answers import StatusChange
 from presencebridge.pbx.v20_client import V20Client
@@ -13,7 +13,6 @@ _LOOK_AGAIN_S: Final = 1.0
 """A change that does not show at once is looked for once more, so much later, before it counts as ignored."""
 _NAMES_EVERY_S: Final = 600.0
 """How often we ask for names when somebody's status has a name that we don't know."""
-_MOST_PAGES: Final = 2000
 
 
 class V20Statuses:
@@ -30,15 +29,12 @@ class V20Statuses:
     async def all_statuses(self) -> dict[str, str]:
         """Everybody's status, as far as it can be told, by extension. Raises `LinkError`."""
         found: dict[str, str] = {}
-        for page in range(_MOST_PAGES):
-            users = v20.parse_statuses(await self._client.ask("GET", v20.statuses_path(page * v20.PAGE)))
+        async for users in self._client.pages(v20.statuses_path, v20.parse_statuses):
             for user in users:
                 status = self._named(user)
                 if status is not None:
                     found[user.number] = status
-            if len(users) < v20.PAGE:
-                return found
-        raise Malformed("3CX's list of users has no end")
+        return found
 
     async def status(self, extension: str) -> str:
         """The status of one extension. Raises `LinkError`."""
