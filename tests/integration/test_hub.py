@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Mapping
+from typing import Self
 
 import pytest
 from site_kit import BUSY, FREE, NotingStore, Site, passed
@@ -20,9 +21,10 @@ from presencebridge.core.events import (
     StatusSeen,
     StatusWriteFailed,
 )
-from presencebridge.core.model import LegState, Presence, State
-from presencebridge.core.policy import Policy
+from presencebridge.core.model import LegState, Presence, State, StatusClaim
+from presencebridge.core.policy import SEED, Policy
 from presencebridge.errors import Refused, TryAgain
+from presencebridge.runtime.people import Member
 
 pytestmark = pytest.mark.looptime
 
@@ -330,6 +332,56 @@ async def test_a_start_takes_up_what_was_ours_and_forgets_who_is_gone():
         again.hub.post("101", SILENT)
         await asyncio.sleep(0.1)
         assert "done clear id-101" in again.log
+
+
+def held(**more: object) -> State:
+    """Of the last run: a status of ours."""
+    claim = StatusClaim("Away", "Available", BUSY, 0.0, confirmed=True, ours=("Away",))
+    return State(status_claim=claim, **more)
+
+
+class Strangers(Site):
+    """Whom the store knows and the config does not, or not yet."""
+
+    def __init__(self, *keys: str, states: dict[str, State]) -> None:
+        store = NotingStore([])
+        store.states = dict(states)
+        super().__init__(*keys, store=store)
+        self.pbx.statuses = dict.fromkeys(states, "Away")
+
+    async def __aenter__(self) -> Self:
+        await self.hub.load(all_are_known=False)
+        await self._tasks.__aenter__()
+        self._running = self._tasks.create_task(self.hub.run())
+        await asyncio.sleep(0.01)
+        return self
+
+    def join(self, key: str) -> None:
+        self.hub.join(Member(key, f"u{key}@example.org", SEED, f"id-{key}", f"Name {key}"))
+
+
+async def test_who_comes_back_while_a_stranger_is_waited_for_keeps_what_was_theirs():
+    async with Strangers("101", states={"109": held(), "102": held(paused=True)}) as site:
+        site.pbx.slow["109"] = 10.0
+        parting = asyncio.create_task(site.hub.part_with_strangers())
+        await asyncio.sleep(1)
+        site.join("102")
+        await asyncio.sleep(1)
+        assert site.hub.state("102").paused
+        assert site.hub.state("102").status_claim is not None
+        await parting
+        assert set(site.store.states) == {"102"}
+        assert site.pbx.statuses == {"109": "Available", "102": "Away"}
+
+
+async def test_who_comes_back_while_their_own_status_is_given_back_is_not_forgotten():
+    async with Strangers("101", states={"102": held()}) as site:
+        site.pbx.slow["102"] = 10.0
+        parting = asyncio.create_task(site.hub.part_with_strangers())
+        await asyncio.sleep(1)
+        site.join("102")
+        await parting
+        assert set(site.store.states) == {"102"}
 
 
 async def test_everybody_is_told_of_the_start():

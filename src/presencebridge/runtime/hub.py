@@ -164,14 +164,18 @@ class Hub:
 
         A status of ours is given back first, if 3CX lets us; a session on Teams has ended by itself, or will.
         """
-        strangers, self._strangers = self._strangers, {}
-        for key, state in strangers.items():
+        for key in tuple(self._strangers):  # one at a time: whoever comes back meanwhile is none any more
+            state = self._strangers.get(key)
+            if state is None:
+                continue
             claim = state.status_claim
             if claim and claim.ours and claim.before and not state.paused:
                 with contextlib.suppress(LinkError):
                     await self._statuses.change_status(key, claim.ours, claim.before)
-        with contextlib.suppress(OSError):
-            await self._store.forget(strangers)
+            if self._strangers.get(key) is state:
+                del self._strangers[key]
+                with contextlib.suppress(OSError):
+                    await self._store.forget([key])
 
     def join(self, member: Member) -> None:
         """Serve somebody from now on."""
