@@ -79,7 +79,7 @@ class FakeTeams:
 
 
 class FakePbx:
-    """Notes every call; `slow` and `faults` by extension, and `fault` for the list of calls."""
+    """Notes every call; `slow`, `faults` and `ignores` by extension, and `fault` for the list of calls."""
 
     def __init__(self, log: list[str] | None = None) -> None:
         self.log = [] if log is None else log
@@ -88,6 +88,7 @@ class FakePbx:
         self.unreadable: dict[str, str] = {}
         self.slow: dict[str, float] = {}
         self.faults: dict[str, LinkError] = {}
+        self.ignores: set[str] = set()
         self.fault: LinkError | None = None
         self.polls: list[float] = []
         self.together: dict[str, str] = {}
@@ -116,7 +117,7 @@ class FakePbx:
         self.log.append(f"status {extension} {wanted}")
         await self._answer(extension)
         before = self.statuses.get(extension, "Available")
-        if before in expected:
+        if before in expected and extension not in self.ignores:
             self.statuses[extension] = wanted
         return StatusChange(before, self.statuses.get(extension, "Available"), before in expected)
 

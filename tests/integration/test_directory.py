@@ -238,7 +238,41 @@ async def test_somebody_whose_side_is_gone_goes_all_the_same():
         await office.look()
         await asyncio.sleep(30)
         assert office.served() == {"103": "id-carl"}
-        assert set(office.store.states) <= {"103"}
+        assert set(office.store.states) == {"101"}  # is owed their status
+
+
+async def test_a_status_that_can_not_be_given_back_is_given_back_by_a_later_look():
+    lists = Lists("ann", "ben")
+    async with Office(lists) as office:
+        await office.in_a_meeting("101")
+        office.pbx.faults["101"] = TryAgain("gone")
+        del lists.accounts["id-ann"]
+        await office.look()
+        await asyncio.sleep(30)
+        assert office.served() == {"102": "id-ben"}
+        assert office.pbx.statuses["101"] == "Away"
+        office.pbx.faults.clear()
+        await asyncio.sleep(EVERY_S + 1)
+        assert office.pbx.statuses["101"] == "Available"
+        assert "101" not in office.store.states
+
+
+async def test_who_comes_back_before_their_status_was_given_back_gets_it_by_the_rules():
+    lists = Lists("ann", "ben")
+    async with Office(lists) as office:
+        await office.in_a_meeting("101")
+        office.pbx.faults["101"] = TryAgain("gone")
+        ann = lists.phones.pop("101")
+        await office.look()
+        await asyncio.sleep(30)
+        lists.phones["101"] = ann
+        office.pbx.faults.clear()
+        await office.look()
+        office.hub.post("101", StatusSeen("Away", office.clock.now()))
+        office.hub.post("101", PresenceSeen(FREE, Source.READ, office.clock.now()))
+        await asyncio.sleep(1)
+        assert office.hub.state("101").status_claim is None
+        assert office.pbx.statuses["101"] == "Available"
 
 
 async def test_our_session_is_cleared_even_while_3cx_is_away():
@@ -587,6 +621,31 @@ async def test_who_is_taken_out_of_the_config_goes_and_gets_back_what_is_held():
         site.directory.change(site.rules)
         await asyncio.sleep(30)
         assert site.people["102"].user == "id-ben"
+
+
+async def test_who_is_taken_out_while_3cx_is_away_is_owed_their_status():
+    async with Listed(Lists("ann", "ben"), "101", "102") as site:
+        for event in (
+            LegsSeen(()),
+            StatusSeen("Available", site.clock.now()),
+            PresenceSeen(BUSY, Source.READ, site.clock.now()),
+        ):
+            site.hub.post("102", event)
+        await asyncio.sleep(1)
+        assert site.pbx.statuses["102"] == "Away"
+        site.hub.post("102", PbxLost())
+        await asyncio.sleep(1)
+        site.directory.change(dataclasses.replace(site.rules, named=site.rules.named[:1]))
+        await asyncio.sleep(5)
+        assert "102" not in site.people
+        assert site.store.states["102"].status_claim is not None
+        site.pbx.faults["102"] = TryAgain("it is away")
+        await site.hub.part_with_strangers()
+        assert site.store.states["102"].status_claim is not None
+        site.pbx.faults.clear()
+        await site.hub.part_with_strangers()
+        assert site.pbx.statuses["102"] == "Available"
+        assert "102" not in site.store.states
 
 
 async def test_one_teams_user_belongs_to_one_extension_whatever_the_names():

@@ -23,7 +23,7 @@ from presencebridge.core.events import (
 )
 from presencebridge.core.model import LegState, Presence, State, StatusClaim
 from presencebridge.core.policy import SEED, Policy
-from presencebridge.errors import Refused, TryAgain
+from presencebridge.errors import Gone, Refused, TryAgain
 from presencebridge.runtime.people import Member
 
 pytestmark = pytest.mark.looptime
@@ -382,6 +382,38 @@ async def test_who_comes_back_while_their_own_status_is_given_back_is_not_forgot
         site.join("102")
         await parting
         assert set(site.store.states) == {"102"}
+
+
+@pytest.mark.parametrize(
+    "error", [TryAgain("503", status=503), Refused("403", status=403), Gone("404", status=404)]
+)
+async def test_what_can_not_be_given_back_to_a_stranger_is_kept_and_tried_again(error):
+    async with Strangers("101", states={"109": held(), "108": held()}) as site:
+        site.pbx.faults["109"] = error
+        await site.hub.part_with_strangers()
+        assert set(site.store.states) == {"109"}
+        assert site.pbx.statuses == {"109": "Away", "108": "Available"}
+        del site.pbx.faults["109"]
+        await site.hub.part_with_strangers()
+        assert site.store.states == {}
+        assert site.pbx.statuses["109"] == "Available"
+
+
+async def test_a_stranger_whose_change_3cx_ignores_is_kept():
+    async with Strangers("101", states={"109": held()}) as site:
+        site.pbx.ignores.add("109")
+        await site.hub.part_with_strangers()
+        assert set(site.store.states) == {"109"}
+        site.pbx.ignores.clear()
+        await site.hub.part_with_strangers()
+        assert site.store.states == {}
+
+
+async def test_a_stranger_whose_extension_is_gone_is_forgotten():
+    async with Strangers("101", states={"109": held()}) as site:
+        site.pbx.faults["109"] = Gone("3CX has no extension 109")
+        await site.hub.part_with_strangers()
+        assert site.store.states == {}
 
 
 async def test_everybody_is_told_of_the_start():

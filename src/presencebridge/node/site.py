@@ -53,6 +53,8 @@ _log = structlog.get_logger()
 
 _LET_GO_WITHIN_S: Final = 2.0
 _GIVE_BACK_WITHIN_S: Final = 10.0
+_PART_AGAIN_S: Final = 60.0
+"""After a try to give back what is held for who is not served any more."""
 _LEAST_SHARE: Final = 4_500_000
 _SHARE_A_PERSON: Final = 10_000
 """Bytes of notifications that may wait where there are other sites: three for a person, or a large body."""
@@ -229,10 +231,12 @@ class Site:
                 tasks.create_task(watcher.give_up(_GIVE_BACK_WITHIN_S), name="give up the subscription")
 
     async def _part_with_strangers(self) -> None:
-        """Who was served before the start, and is not any more, gets back what we hold once 3CX is there."""
-        if self._config.people.match == "list":
+        """Who is not served any more gets back what we hold once 3CX is there, and lets us."""
+        while True:
             await self._calls.is_up.wait()
-            await self.hub.part_with_strangers()
+            if self._directory.is_sure:
+                await self.hub.part_with_strangers()
+            await asyncio.sleep(_PART_AGAIN_S)
 
     def apply(self, config: Config) -> None:
         """Go on with a config that differs only in what needs no new life: see `config.changes`."""

@@ -75,6 +75,8 @@ class Directory(ABC):
         """Why the last look did not work."""
         self.in_full = True
         """False where Entra does not show us further addresses and kinds of accounts."""
+        self.is_sure = False
+        """Whether it is known of everybody in the store if they are served."""
         self.matching: Matching = NOBODY
         self.on_changed: Callable[[], None] = lambda: None
         """Called after a look that found other people than there were before, and after the first one."""
@@ -131,6 +133,7 @@ class ListedPeople(Directory):
         self, people: People, hub: Hub, teams: TeamsDirectory, rules: Rules, link: Link, clock: Clock
     ) -> None:
         super().__init__(link, clock, rules)
+        self.is_sure = True
         self._people = people
         self._hub = hub
         self._teams = teams
@@ -235,6 +238,7 @@ class MatchedPeople(Directory):
         if self.looked_at is None:
             unsure |= self._hub.has_strangers
         else:
+            self.is_sure = True
             await self._hub.part_with_strangers()
         return min(_SURE_AFTER_S, self._every_s) if unsure else self._every_s
 

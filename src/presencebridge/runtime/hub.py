@@ -43,9 +43,9 @@ from presencebridge.core.events import (
     TimerFired,
 )
 from presencebridge.core.machine import maybe_over, next_wake, step
-from presencebridge.core.model import Because, State
+from presencebridge.core.model import Because, State, StatusClaim
 from presencebridge.core.policy import Policy
-from presencebridge.errors import LinkError, TryAgain
+from presencebridge.errors import Gone, LinkError, TryAgain
 from presencebridge.metrics import Metrics
 from presencebridge.runtime.hops import PBX, TEAMS, Hops, Step, is_owed
 from presencebridge.runtime.journal import Decision, Entry, Journal
@@ -53,6 +53,7 @@ from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.plots import Hop, Plots
 from presencebridge.runtime.ports import Clock, Statuses, Store, Teams
 
+_log = structlog.get_logger()
 _decisions = structlog.get_logger("presencebridge.decisions")
 _has_readers: Final = logging.getLogger("presencebridge.decisions")
 
@@ -128,7 +129,8 @@ class Hub:
         self._leaving: dict[str, asyncio.Event] = {}
         """Set when nothing is held any more for somebody who is to go."""
         self._strangers: dict[str, State] = {}
-        """States from the store, of people who are not served so far."""
+        """States of people who are not served: of the last run, or with a status that is still to be given
+        back."""
         self._tasks: asyncio.TaskGroup | None = None
         self.on_read_wanted: Callable[[Member, float], None] = lambda _member, _not_before: None
         self.on_teams_failed: Callable[[Member], None] = lambda _member: None
@@ -160,22 +162,31 @@ class Hub:
         return bool(self._strangers)
 
     async def part_with_strangers(self) -> None:
-        """Forget who was served before the start and is not any more.
+        """Forget who was served before and is not any more.
 
-        A status of ours is given back first, if 3CX lets us; a session on Teams has ended by itself, or will.
+        A status of ours is given back first. As long as 3CX doesn't let us they are kept, and the next call
+        tries again. A session on Teams has ended by itself, or will.
         """
         for key in tuple(self._strangers):  # one at a time: whoever comes back meanwhile is none any more
             state = self._strangers.get(key)
-            if state is None:
+            if state is None or not (state.paused or await self._is_given_back(key, state.status_claim)):
                 continue
-            claim = state.status_claim
-            if claim and claim.ours and claim.before and not state.paused:
-                with contextlib.suppress(LinkError):
-                    await self._statuses.change_status(key, claim.ours, claim.before)
             if self._strangers.get(key) is state:
                 del self._strangers[key]
                 with contextlib.suppress(OSError):
                     await self._store.forget([key])
+
+    async def _is_given_back(self, key: str, claim: StatusClaim | None) -> bool:
+        """Give a stranger's status back; True also where there is nothing to give, or nobody to give to."""
+        if claim is None or not _is_to_give_back(claim):
+            return True
+        try:
+            change = await self._statuses.change_status(key, claim.ours, claim.before)
+        except Gone as error:
+            return error.status is None  # else it is not the extension that was not found
+        except LinkError:
+            return False
+        return not (change.wrote and change.after == change.before)
 
     def join(self, member: Member) -> None:
         """Serve somebody from now on."""
@@ -190,9 +201,10 @@ class Hub:
             self.post(member.key, TimerFired())
 
     async def leave(self, member: Member, within_s: float) -> None:
-        """Serve somebody no longer: what we hold is given back as well as it can be, and they are forgotten.
+        """Serve somebody no longer: what we hold is given back, and they are forgotten.
 
-        It is given back by the rules themselves, as if nothing were wanted on either side any more.
+        It is given back by the rules themselves, as if nothing were wanted on either side any more. A status
+        that can't be given back now is tried again by `part_with_strangers`.
         """
         key, state = member.key, self._states[member.key]
         silent = _is_silent(member, state)
@@ -209,7 +221,9 @@ class Hub:
             async with asyncio.timeout(within_s):
                 if left and member.user is not None and not silent:  # the rules wait for 3CX with it
                     await self._teams.clear_presence(member.user)
-        await self._drop(member)
+        claim = self._states[key].status_claim
+        owed = State(status_claim=claim) if claim and _is_to_give_back(claim) and not silent else None
+        await self._drop(member, owed)
 
     def _stop(self, key: str) -> None:
         """Nothing more is decided or done for this person, and nothing more of them is handed to the disk."""
@@ -217,7 +231,8 @@ class Hub:
         for waiting in (self._unsaved, *(batch.decided for batch in self._batches)):
             waiting.pop(key, None)
 
-    async def _drop(self, member: Member) -> None:
+    async def _drop(self, member: Member, owed: State | None = None) -> None:
+        """Forget somebody; of who is still owed something, that is kept until they have it."""
         key = member.key
         self._people.remove(member)
         del self._states[key], self._leaving[key]
@@ -227,8 +242,11 @@ class Hub:
             timer.cancel()
         self._journal.forget(key)
         self.on_left(key)
-        with contextlib.suppress(OSError):  # it is forgotten at the next start
-            await self._store.forget([key])
+        if owed is not None:
+            _log.warning("status not given back yet", person=key)
+            self._strangers[key] = owed
+        with contextlib.suppress(OSError):  # else the next start sees to it
+            await (self._store.forget([key]) if owed is None else self._store.save({key: owed}))
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -476,6 +494,11 @@ class Hub:
 def _is_silent(member: Member, state: State) -> bool:
     """Whether nothing may be written for them."""
     return member.policy.excluded or state.paused
+
+
+def _is_to_give_back(claim: StatusClaim) -> bool:
+    """Whether a status of ours may stand on 3CX, and it is known what was there before."""
+    return bool(claim.ours and claim.before)
 
 
 def _holds_nothing(state: State) -> bool:
