@@ -60,9 +60,9 @@ class Lists:
         self.looks.append(passed())
         if self.teams_fault:
             raise self.teams_fault
-        known = {user.user_principal_name: user for user in self.accounts.values()}
-        known |= {user.mail: user for user in self.accounts.values() if user.mail}
-        return {name: known[name] for name in names if name in known}
+        known = {user.user_principal_name.casefold(): user for user in self.accounts.values()}
+        known |= {user.mail.casefold(): user for user in self.accounts.values() if user.mail}
+        return {name: known[name.casefold()] for name in names if name.casefold() in known}
 
 
 class Office(Site):
@@ -646,6 +646,19 @@ async def test_who_is_taken_out_while_3cx_is_away_is_owed_their_status():
         await site.hub.part_with_strangers()
         assert site.pbx.statuses["102"] == "Available"
         assert "102" not in site.store.states
+
+
+async def test_another_spelling_of_a_name_is_the_same_person_and_they_stay_paused():
+    async with Listed(Lists("ann"), "101") as site:
+        before = site.people["101"]
+        site.hub.post("101", Paused())
+        await asyncio.sleep(1)
+        named = [replace(one, teams="Ann@Example.ORG") for one in site.rules.named]
+        site.directory.change(dataclasses.replace(site.rules, named=named))
+        await asyncio.sleep(5)
+        assert site.people["101"] is before
+        assert before.teams == "Ann@Example.ORG"
+        assert site.hub.state("101").paused
 
 
 async def test_one_teams_user_belongs_to_one_extension_whatever_the_names():

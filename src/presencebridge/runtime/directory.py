@@ -167,11 +167,12 @@ class ListedPeople(Directory):
         for one in wanted.values():
             policy = rules.policies[one.extension]
             if one.extension in self._people:
+                self._people[one.extension].teams = one.teams
                 self._hub.change_policy(self._people[one.extension], policy)
                 continue
             member = Member(one.extension, one.teams, policy)
             old = gone.get(one.extension)
-            if old is not None and old.teams == one.teams and old.user is not None:
+            if old is not None and _is_same_name(old.teams, one.teams) and old.user is not None:
                 member.user, member.name = old.user, old.name
             _log.info("person joins", person=member.key)
             self._hub.join(member)
@@ -297,7 +298,14 @@ class MatchedPeople(Directory):
 
 def _is_meant(member: Member, one: Named | None) -> bool:
     """Whether it is still the same person. Who is to be left alone from now on goes first, and comes anew."""
-    return one is not None and (member.teams, member.policy.excluded) == (one.teams, one.excluded)
+    return (
+        one is not None and member.policy.excluded == one.excluded and _is_same_name(member.teams, one.teams)
+    )
+
+
+def _is_same_name(one: str, other: str) -> bool:
+    """Entra's names have no case."""
+    return one.casefold() == other.casefold()
 
 
 def _empty(side: str, cure: str) -> Malformed:
