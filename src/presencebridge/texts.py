@@ -254,6 +254,7 @@ class Text(Bilingual):
     )
     SEEN_PBXLOST = ("the link to 3CX went down", "die Verbindung zu 3CX ging verloren")
     SEEN_STARTED = ("the service started", "der Dienst startete")
+    SEEN_RECOGNIZED = ("Entra told who this person is", "Entra sagte, wer diese Person ist")
     SEEN_TIMERFIRED = ("the time came", "die Zeit kam")
 
     # What was done about it

@@ -105,7 +105,7 @@ class Playbook:
 
 def stored(state: State) -> State:
     """The state as the store gives it back: the durable part and nothing else."""
-    names = ("spell", "teams_claim", "status_claim", "released", "paused", "paused_until")
+    names = ("spell", "teams_claim", "status_claim", "released", "paused", "paused_until", "user")
     return State(**dict(zip(names, state.durable(), strict=True)))
 
 

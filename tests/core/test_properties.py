@@ -19,6 +19,7 @@ from presencebridge.core.events import (
     PbxLost,
     PresenceSeen,
     PresenceWriteFailed,
+    Recognized,
     Resumed,
     Source,
     Started,
@@ -418,6 +419,7 @@ legs = st.lists(st.sampled_from(list(LegState)), max_size=3).map(tuple)
 waits = st.sampled_from([None, 0.0, 5.0])
 events = st.one_of(
     st.sampled_from([Started(), PbxLost(), TimerFired(), Resumed(), Paused(), SESSION_SET, SESSION_CLEARED]),
+    st.builds(Recognized, st.sampled_from(["id-1", "id-2"])),
     st.builds(PresenceSeen, presences, st.sampled_from(list(Source)), seconds, sequences),
     st.builds(StatusSeen, statuses, seconds),
     st.builds(LegsSeen, legs),

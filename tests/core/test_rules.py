@@ -39,6 +39,7 @@ from presencebridge.core.events import (
     Paused,
     PbxLost,
     PresenceWriteFailed,
+    Recognized,
     Resumed,
     Started,
     StatusWriteFailed,
@@ -1014,6 +1015,21 @@ def test_the_stored_part_is_all_that_a_restart_takes():
         step(stored(state), Started(), 1e9, SEED)[0].durable()
         == step(state, Started(), 1e9, SEED)[0].durable()
     )
+
+
+def test_of_whom_nothing_is_kept_it_is_not_kept_who_they_are():
+    assert at_rest().feed(Recognized("id-1")).expect().state.durable() == State().durable()
+    assert taken().feed(Recognized("id-1")).expect().state.durable() != taken().state.durable()
+
+
+def test_what_is_seen_of_3cx_and_held_there_outlasts_another_owner_of_the_extension():
+    book = taken().feed(Recognized("id-1"), legs(CONNECTED)).expect(say_in_a_call()).feed(Paused()).expect()
+    before = book.state
+    book.feed(Recognized("id-1")).expect()
+    assert book.state == before
+    after = book.feed(Recognized("id-2")).expect().state  # the write that is under way ends first
+    assert (after.status, after.legs, after.status_claim) == (before.status, before.legs, before.status_claim)
+    assert (after.spell, after.paused, after.person) == (None, False, None)
 
 
 def test_a_failed_playbook_shows_what_was_expected_and_what_came():

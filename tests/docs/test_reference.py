@@ -87,7 +87,7 @@ def test_what_is_on_the_disk_is_told_with_its_end(page: str) -> None:
     on_disk = text[re.search(r"## (What is on the disk|Was auf der Platte steht)", text).end() :].partition(
         "\n## "
     )[0]
-    durable = ("spell", "teams_claim", "status_claim", "released", "paused", "paused_until")
+    durable = ("spell", "teams_claim", "status_claim", "released", "paused", "paused_until", "user")
     assert len(model.State().durable()) == len(durable)
     for name in durable:
         assert f"`{name}`" in on_disk

@@ -15,6 +15,7 @@ from presencebridge.core.events import (
     PresenceSeen,
     PresenceWriteFailed,
     PresenceWritten,
+    Recognized,
     Resumed,
     Source,
     Started,
@@ -416,6 +417,48 @@ async def test_a_stranger_whose_extension_is_gone_is_forgotten():
         assert site.store.states == {}
 
 
+async def test_who_gets_an_extension_while_the_service_is_down_does_not_inherit_what_was_seen_of_another():
+    """But for a status of ours, which is there whoever it was for."""
+    async with Site("101", "102") as first:
+        for key in ("101", "102"):
+            first.hub.post(key, SILENT)
+            first.hub.post(key, StatusSeen("Available", first.clock.now()))
+            first.hub.post(key, shown(first, BUSY))
+        await asyncio.sleep(1)
+        first.hub.post("101", StatusSeen("Available", first.clock.now()))  # set back by hand
+        first.hub.post("101", TALKING)
+        first.hub.post("102", Paused())
+        await asyncio.sleep(1)
+        assert first.hub.state("101").teams_claim is not None
+    again = Site("101", "102", store=first.store, known=False)
+    again.pbx.statuses["102"] = "Away"
+    for member, user in zip(again.people, ("id-ben", "id-carl"), strict=True):
+        again.people.identify(member, user, "")
+    async with again:
+        assert again.hub.state("101").teams_claim is None
+        assert not again.hub.state("102").paused
+        for key, status in (("101", "Available"), ("102", "Away")):
+            again.hub.post(key, SILENT)
+            again.hub.post(key, StatusSeen(status, again.clock.now()))
+        again.hub.post("101", shown(again, BUSY))
+        again.hub.post("102", shown(again, FREE))
+        await asyncio.sleep(5)
+        assert again.pbx.statuses == {"101": "Away", "102": "Available"}
+        assert not any("clear" in line for line in again.log)
+        assert {key: state.user for key, state in again.store.load().items()} == {
+            "101": "id-ben",
+            "102": "id-carl",
+        }
+
+
+async def test_whose_row_was_written_before_it_said_whose_it_is_keeps_it():
+    async with Strangers("101", states={"101": held(paused=True)}) as site:
+        assert site.hub.state("101").paused
+        assert site.hub.state("101").user == "id-101"
+        await asyncio.sleep(0.1)
+        assert site.store.states["101"].user == "id-101"
+
+
 async def test_everybody_is_told_of_the_start():
     seen: list[tuple[str, type]] = []
     async with Site("101", "102") as site:
@@ -425,7 +468,8 @@ async def test_everybody_is_told_of_the_start():
         await asyncio.sleep(0.1)
         site._running = site._tasks.create_task(site.hub.run())
         await asyncio.sleep(0.1)
-    assert seen[:2] == [("101", Started), ("102", Started)]
+    assert [key for key, event in seen if event is Started] == ["101", "102"]
+    assert [key for key, event in seen if event is Recognized] == ["101", "102"]
 
 
 async def test_a_hub_that_does_not_run_and_a_person_who_is_not_served_drop_events():

@@ -22,6 +22,12 @@ class Started(Event, frozen=True):
     """The service starts; what the state says of both sides is from before."""
 
 
+class Recognized(Event, frozen=True):
+    """It is known who in Entra the person is."""
+
+    user: str
+
+
 class PresenceSeen(Event, frozen=True):
     presence: Presence
     source: Source
@@ -89,6 +95,7 @@ class Resumed(Event, frozen=True):
 
 AnyEvent = (
     Started
+    | Recognized
     | PresenceSeen
     | StatusSeen
     | LegsSeen

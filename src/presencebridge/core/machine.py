@@ -43,6 +43,7 @@ from presencebridge.core.events import (
     PresenceSeen,
     PresenceWriteFailed,
     PresenceWritten,
+    Recognized,
     Resumed,
     Source,
     Started,
@@ -114,6 +115,7 @@ def next_wake(state: State, now: float, policy: Policy) -> float | None:
 def _started(state: State, _e: Started, now: float, policy: Policy, _say: Say) -> State:
     """Both sides are unknown until they are read; what is ours is from the store and may need mending."""
     return State(
+        user=state.user,
         spell=state.spell,
         teams_claim=_maybe_alive(state.teams_claim, now, policy),
         status_claim=_maybe_sent(state.status_claim, now, policy),
@@ -130,6 +132,23 @@ def _maybe_alive(claim: TeamsClaim | None, now: float, policy: Policy) -> TeamsC
     is_of_another_clock = claim.accepted_at is not None and claim.accepted_at > now
     accepted_at = None if is_of_another_clock else claim.accepted_at
     return replace(claim, until=now + policy.lease_s, accepted_at=accepted_at)
+
+
+def _recognized(state: State, e: Recognized, _now: float, _policy: Policy, _say: Say) -> State:
+    """If the extension was somebody else's before, only the status on 3CX that we hold there still counts."""
+    if state.user in {None, e.user}:
+        return replace(state, user=e.user)
+    return State(
+        user=e.user,
+        status=state.status,
+        status_mark=state.status_mark,
+        legs=state.legs,
+        call_since=state.call_since,
+        pbx_up=state.pbx_up,
+        status_claim=state.status_claim,
+        teams_write=state.teams_write,
+        status_write=state.status_write,
+    )
 
 
 def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, say: Say) -> State:
@@ -362,6 +381,7 @@ def _status_write_failed(state: State, e: StatusWriteFailed, now: float, policy:
 
 _ON: Final[dict[type, Callable[[State, Any, float, Policy, Say], State]]] = {
     Started: _started,
+    Recognized: _recognized,
     PresenceSeen: _presence_seen,
     StatusSeen: _status_seen,
     LegsSeen: _legs_seen,

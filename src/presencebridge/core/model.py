@@ -172,6 +172,9 @@ IDLE: Final = Write()
 class State(msgspec.Struct, frozen=True, gc=False):
     """What is known of one person. `None` means: not seen since the start."""
 
+    user: str | None = None
+    """Whose state it is: the object id in Entra. An extension may be somebody else's by the next start."""
+
     # Teams
     shown: Presence | None = None
     """What Teams shows, our own session included."""
@@ -211,7 +214,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
 
     def durable(self) -> tuple[object, ...]:
         """What a restart must not lose; the state is saved before a command that follows from it."""
-        return (
+        kept = (
             self.spell,
             self.teams_claim,
             self.status_claim,
@@ -219,3 +222,4 @@ class State(msgspec.Struct, frozen=True, gc=False):
             self.paused,
             self.paused_until,
         )
+        return (*kept, self.user if any(kept) else None)  # of whom nothing is kept, no row is needed

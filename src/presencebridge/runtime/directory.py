@@ -146,6 +146,7 @@ class ListedPeople(Directory):
             user = found.get(member.teams)
             if user is not None and self._people.of_user(user.id) is None:
                 self._people.identify(member, user.id, user.display_name or "")
+                self._hub.recognized(member)
                 self.on_joined(member)
         left = [self._left(member, found) for member in missing if member.user is None]
         for one in left:
@@ -279,6 +280,7 @@ class MatchedPeople(Directory):
             self._hub.change_policy(member, self._policy_of(one))
         if member.user is None and one.user is not None and other is None:
             self._people.identify(member, one.user, one.name)
+            self._hub.recognized(member)
             self.on_joined(member)
             return True
         if member.user is not None and member.user == one.user:

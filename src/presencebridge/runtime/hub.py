@@ -34,6 +34,7 @@ from presencebridge.core.events import (
     PresenceSeen,
     PresenceWriteFailed,
     PresenceWritten,
+    Recognized,
     Source,
     Started,
     StatusSeen,
@@ -192,7 +193,16 @@ class Hub:
         """Serve somebody from now on."""
         self._people.add(member)
         self._states[member.key] = self._strangers.pop(member.key, State())
+        self._begin(member)
+
+    def _begin(self, member: Member) -> None:
         self.post(member.key, Started())
+        self.recognized(member)
+
+    def recognized(self, member: Member) -> None:
+        """Who they are in Entra is known: what is kept of somebody else is not theirs."""
+        if member.user is not None:
+            self.post(member.key, Recognized(member.user))
 
     def change_policy(self, member: Member, policy: Policy) -> None:
         """Other rules from now on."""
@@ -222,7 +232,11 @@ class Hub:
                 if left and member.user is not None and not silent:  # the rules wait for 3CX with it
                     await self._teams.clear_presence(member.user)
         claim = self._states[key].status_claim
-        owed = State(status_claim=claim) if claim and _is_to_give_back(claim) and not silent else None
+        owed = (
+            State(user=member.user, status_claim=claim)
+            if claim and _is_to_give_back(claim) and not silent
+            else None
+        )
         await self._drop(member, owed)
 
     def _stop(self, key: str) -> None:
@@ -253,8 +267,8 @@ class Hub:
         async with asyncio.TaskGroup() as tasks:
             self._tasks = tasks
             try:
-                for key in self._states:
-                    self.post(key, Started())
+                for member in self._people:
+                    self._begin(member)
                 while True:
                     await self._has_turns.wait()
                     self._has_turns.clear()
