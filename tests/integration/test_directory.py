@@ -301,6 +301,63 @@ async def test_who_is_paused_goes_without_a_write():
         assert [line for line in office.log if "ann" in line] == []
 
 
+async def test_who_is_missing_for_a_while_is_still_paused_when_they_come_back():
+    lists = Lists("ann", "ben")
+    async with Office(lists) as office:
+        await office.in_a_meeting("101")
+        office.hub.post("101", Paused())
+        await asyncio.sleep(1)
+        office.log.clear()
+        ann = lists.phones.pop("101")
+        await office.look()
+        assert "101" not in office.people
+        await asyncio.sleep(5 * EVERY_S)
+        lists.phones["101"] = ann
+        await office.look()
+        assert office.hub.state("101").paused
+        assert not [line for line in office.log if "status" in line]
+
+
+async def test_a_pause_is_not_that_of_whoever_gets_the_extension_next():
+    lists = Lists("ann", "ben")
+    async with Office(lists) as office:
+        office.hub.post("101", Paused())
+        await asyncio.sleep(1)
+        del lists.phones["101"]
+        await office.look()
+        lists.put("101", "carl")
+        await office.look()
+        assert office.served()["101"] == "id-carl"
+        assert not office.hub.state("101").paused
+
+
+async def test_who_left_paused_gets_a_status_back_when_their_time_is_over_and_is_forgotten():
+    lists = Lists("ann", "ben")
+    async with Office(lists) as office:
+        await office.in_a_meeting("101")
+        office.hub.post("101", Paused(office.clock.now() + 2 * EVERY_S))
+        await asyncio.sleep(1)
+        del lists.phones["101"]
+        await office.look()
+        assert office.pbx.statuses["101"] == "Away"
+        await asyncio.sleep(3 * EVERY_S)
+        assert office.pbx.statuses["101"] == "Available"
+        assert "101" not in office.store.states
+
+
+async def test_who_left_paused_is_forgotten_by_the_next_start():
+    lists, store = Lists("ann", "ben"), NotingStore([])
+    async with Office(lists, store=store) as office:
+        office.hub.post("101", Paused())
+        await asyncio.sleep(1)
+        del lists.phones["101"]
+        await office.look()
+        assert store.states["101"].paused
+    async with Office(lists, store=store) as office:
+        await office.look()
+        assert "101" not in store.states
+
+
 async def test_who_is_missing_only_once_stays():
     lists = Lists("ann", "ben")
     async with Office(lists) as office:

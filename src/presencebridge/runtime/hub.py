@@ -130,8 +130,9 @@ class Hub:
         self._leaving: dict[str, asyncio.Event] = {}
         """Set when nothing is held any more for somebody who is to go."""
         self._strangers: dict[str, State] = {}
-        """States of people who are not served: of the last run, or with a status that is still to be given
-        back."""
+        """States of people who are not served: of the last run, paused, or with a status to be given back."""
+        self._left: set[str] = set()
+        """Those of them who were served since the start."""
         self._tasks: asyncio.TaskGroup | None = None
         self.on_read_wanted: Callable[[Member, float], None] = lambda _member, _not_before: None
         self.on_teams_failed: Callable[[Member], None] = lambda _member: None
@@ -166,14 +167,21 @@ class Hub:
         """Forget who was served before and is not any more.
 
         A status of ours is given back first. As long as 3CX doesn't let us they are kept, and the next call
-        tries again. A session on Teams has ended by itself, or will.
+        tries again. A session on Teams has ended by itself, or will. Who left while paused is left as they
+        are, and is kept as long as we live: that somebody was missing for a while must not end their pause.
         """
         for key in tuple(self._strangers):  # one at a time: whoever comes back meanwhile is none any more
             state = self._strangers.get(key)
-            if state is None or not (state.paused or await self._is_given_back(key, state.status_claim)):
+            if state is None:
+                continue
+            if _is_paused(state, self._clock.now()):
+                if key in self._left:
+                    continue
+            elif not await self._is_given_back(key, state.status_claim):
                 continue
             if self._strangers.get(key) is state:
                 del self._strangers[key]
+                self._left.discard(key)
                 with contextlib.suppress(OSError):
                     await self._store.forget([key])
 
@@ -193,6 +201,7 @@ class Hub:
         """Serve somebody from now on."""
         self._people.add(member)
         self._states[member.key] = self._strangers.pop(member.key, State())
+        self._left.discard(member.key)
         self._begin(member)
 
     def _begin(self, member: Member) -> None:
@@ -231,13 +240,7 @@ class Hub:
             async with asyncio.timeout(within_s):
                 if left and member.user is not None and not silent:  # the rules wait for 3CX with it
                     await self._teams.clear_presence(member.user)
-        claim = self._states[key].status_claim
-        owed = (
-            State(user=member.user, status_claim=claim)
-            if claim and _is_to_give_back(claim) and not silent
-            else None
-        )
-        await self._drop(member, owed)
+        await self._drop(member, _kept_of(member, self._states[key]))
 
     def _stop(self, key: str) -> None:
         """Nothing more is decided or done for this person, and nothing more of them is handed to the disk."""
@@ -245,8 +248,8 @@ class Hub:
         for waiting in (self._unsaved, *(batch.decided for batch in self._batches)):
             waiting.pop(key, None)
 
-    async def _drop(self, member: Member, owed: State | None = None) -> None:
-        """Forget somebody; of who is still owed something, that is kept until they have it."""
+    async def _drop(self, member: Member, kept: State | None = None) -> None:
+        """Forget somebody, but for what they are still owed, and that they are paused if they come back."""
         key = member.key
         self._people.remove(member)
         del self._states[key], self._leaving[key]
@@ -256,11 +259,13 @@ class Hub:
             timer.cancel()
         self._journal.forget(key)
         self.on_left(key)
-        if owed is not None:
-            _log.warning("status not given back yet", person=key)
-            self._strangers[key] = owed
+        if kept is not None:
+            if not kept.paused:
+                _log.warning("status not given back yet", person=key)
+            self._strangers[key] = kept
+            self._left.add(key)
         with contextlib.suppress(OSError):  # else the next start sees to it
-            await (self._store.forget([key]) if owed is None else self._store.save({key: owed}))
+            await (self._store.forget([key]) if kept is None else self._store.save({key: kept}))
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -508,6 +513,20 @@ class Hub:
 def _is_silent(member: Member, state: State) -> bool:
     """Whether nothing may be written for them."""
     return member.policy.excluded or state.paused
+
+
+def _is_paused(state: State, now: float) -> bool:
+    return state.paused and (state.paused_until is None or now < state.paused_until)
+
+
+def _kept_of(member: Member, state: State) -> State | None:
+    """What is kept of somebody who goes; None if that is nothing."""
+    claim = state.status_claim
+    if member.policy.excluded or claim is None or not _is_to_give_back(claim):
+        claim = None
+    if claim is None and not state.paused:
+        return None
+    return State(user=member.user, status_claim=claim, paused=state.paused, paused_until=state.paused_until)
 
 
 def _is_to_give_back(claim: StatusClaim) -> bool:
