@@ -705,6 +705,68 @@ async def test_who_is_taken_out_while_3cx_is_away_is_owed_their_status():
         assert "102" not in site.store.states
 
 
+async def test_an_account_that_was_made_anew_is_followed_from_then_on():
+    lists = Lists("ann")
+    async with Listed(lists, "101") as site:
+        for event in (
+            PresenceSeen(FREE, Source.READ, site.clock.now()),
+            StatusSeen("Available", site.clock.now()),
+            TALKING,
+        ):
+            site.hub.post("101", event)
+        await asyncio.sleep(1)
+        lists.accounts["id-ann"] = User("ID-ANN2", "ann@example.org", display_name="Ann the second")
+        await asyncio.sleep(EVERY_S + SURE_S + 1)
+        assert (site.people["101"].user, site.people["101"].name) == ("id-ann2", "Ann the second")
+        assert site.people.of_user("id-ann") is None
+        assert site.log.count("done clear id-ann") == 1
+        assert len(site.changes) == 2
+        await asyncio.sleep(3 * EVERY_S)
+        assert len(site.changes) == 2
+
+
+async def test_names_that_change_hands_are_followed():
+    lists = Lists("ann", "ben")
+    async with Listed(lists, "101", "102") as site:
+        ann, ben = lists.accounts["id-ann"], lists.accounts["id-ben"]
+        lists.accounts = {"1": replace(ann, id="ID-BEN"), "2": replace(ben, id="ID-ANN")}
+        await asyncio.sleep(EVERY_S + SURE_S + 1)
+        assert {one.key: one.user for one in site.people} == {"101": "id-ben", "102": "id-ann"}
+
+
+async def test_nobody_goes_by_one_look_or_because_their_name_is_not_found():
+    lists = Lists("ann")
+    async with Listed(lists, "101") as site:
+        ann = lists.accounts["id-ann"]
+        lists.accounts["id-ann"] = replace(ann, id="ID-OTHER")
+        site.directory.look()
+        await asyncio.sleep(1)
+        lists.accounts["id-ann"] = ann
+        await asyncio.sleep(5)
+        assert len(lists.looks) == 3
+        lists.accounts.clear()
+        await asyncio.sleep(3 * EVERY_S)
+        assert site.people["101"].user == "id-ann"
+        assert (site.joined, len(site.changes)) == (["101"], 1)
+
+
+async def test_that_names_can_not_be_looked_up_any_more_is_told_and_stops_nobody():
+    lists = Lists("ann")
+    async with Listed(lists, "101") as site:
+        site.link.connected()
+        lists.teams_fault = TryAgain("it is away")
+        await asyncio.sleep(2 * EVERY_S)
+        assert site.link.report.state is LinkState.CONNECTED
+        lists.teams_fault = Refused("GET users: 403", status=403, cure="give the app the permission")
+        await asyncio.sleep(EVERY_S)
+        assert site.link.report.state is LinkState.DEGRADED
+        assert site.link.report.cure == "give the app the permission"
+        assert site.people["101"].user == "id-ann"
+        lists.teams_fault = None
+        await asyncio.sleep(EVERY_S)
+        assert site.link.report.state is LinkState.CONNECTED
+
+
 async def test_another_spelling_of_a_name_is_the_same_person_and_they_stay_paused():
     async with Listed(Lists("ann"), "101") as site:
         before = site.people["101"]

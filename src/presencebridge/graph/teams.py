@@ -115,7 +115,8 @@ class GraphTeams:
 
 
 def _by_name(names: Sequence[str], users: Sequence[wire.User]) -> dict[str, wire.User]:
-    """A principal name before somebody's mail address."""
+    """A principal name before somebody's mail address; of several with one address always the same."""
+    users = sorted(users, key=lambda user: user.id, reverse=True)
     known = {user.mail.casefold(): user for user in users if user.mail}
     known |= {user.user_principal_name.casefold(): user for user in users}
     return {name: known[name.casefold()] for name in names if name.casefold() in known}

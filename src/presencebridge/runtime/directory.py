@@ -1,16 +1,17 @@
 """Who is who, and who is served: looked up in Entra by name, or found on both sides by mail address.
 
-With `match = "list"` the people are those of the config, and Entra is asked for the ones that it has not told
-of so far. With `match = "email"` both lists of users are read again and again, and people come and go by what
-they say. A look that does not work changes nothing, nor does a list without anybody in it: 3CX and Entra are
-never empty. Who is missing is looked for a second time before they have to go, since lists that come in pages
-may lose somebody for a moment.
+With `match = "list"` the people are those of the config, and Entra is asked again and again who has their
+names: an account may be made anew, or a name go to somebody else. With `match = "email"` both lists of
+users are read again and again, and people come and go by what they say. A look that does not work changes
+nothing, nor does a list without anybody in it: 3CX and Entra are never empty. Who is missing, or somebody
+else, is looked for a second time before they have to go, since lists that come in pages may lose somebody
+for a moment.
 """
 
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,7 +65,8 @@ class Rules:
 class Directory(ABC):
     """Looks at intervals, when asked to, and sooner again after a look that did not work."""
 
-    def __init__(self, link: Link, clock: Clock, rules: Rules) -> None:
+    def __init__(self, hub: Hub, link: Link, clock: Clock, rules: Rules) -> None:
+        self._hub = hub
         self._link = link
         self._clock = clock
         self._rules = rules
@@ -122,6 +124,13 @@ class Directory(ABC):
     async def _look(self) -> float:
         """Do it, and say after how many seconds to do it again. Raises `LinkError`."""
 
+    async def _leave(self, members: Iterable[Member]) -> None:
+        """Side by side."""
+        async with asyncio.TaskGroup() as tasks:
+            for member in members:
+                _log.info("person leaves", person=member.key)
+                tasks.create_task(self._hub.leave(member, _GIVE_BACK_WITHIN_S), name=f"leave {member.key}")
+
     def _failed(self, error: LinkError) -> None:
         self._link.failed(error)
 
@@ -132,16 +141,22 @@ class ListedPeople(Directory):
     def __init__(
         self, people: People, hub: Hub, teams: TeamsDirectory, rules: Rules, link: Link, clock: Clock
     ) -> None:
-        super().__init__(link, clock, rules)
+        super().__init__(hub, link, clock, rules)
         self.is_sure = True
         self._people = people
-        self._hub = hub
         self._teams = teams
+        self._others: dict[str, str] = {}
+        """Who seemed to be somebody else at the last look, and who."""
+        self._has_news = False
+        """Whether anybody came or went since others were last told."""
 
     async def _look(self) -> float:
-        changed = await self._come_and_go(self._rules)
-        missing = [one for one in self._people if one.user is None and not one.policy.excluded]
-        found = await self._teams.find([member.teams for member in missing])
+        self._has_news |= await self._come_and_go(self._rules)
+        served = [one for one in self._people if not one.policy.excluded]
+        found = await self._teams.find([member.teams for member in served])
+        self._link.note("names", "")
+        self._has_news |= await self._replace(served, found)
+        missing = self._missing
         for member in missing:
             user = found.get(member.teams)
             if user is not None and self._people.of_user(user.id) is None:
@@ -151,20 +166,43 @@ class ListedPeople(Directory):
         left = [self._left(member, found) for member in missing if member.user is None]
         for one in left:
             self._people[one.extension].trouble("teams", in_words(one)[0])
-        served = [Served(m.key, m.teams, m.user, m.name, How.BY_HAND) for m in self._people]
-        self.matching = Matching(tuple(served), tuple(left))
-        if missing or changed or self.looked_at is None:
+        by_hand = [Served(m.key, m.teams, m.user, m.name, How.BY_HAND) for m in self._people]
+        self.matching = Matching(tuple(by_hand), tuple(left))
+        if missing or self._has_news or self.looked_at is None:
+            self._has_news = False
             self.on_changed()
-        return self._every_s
+        return min(_SURE_AFTER_S, self._every_s) if self._others else self._every_s
+
+    @property
+    def _missing(self) -> list[Member]:
+        """Whose account is not known."""
+        return [one for one in self._people if one.user is None and not one.policy.excluded]
+
+    async def _replace(self, members: Sequence[Member], found: Mapping[str, TeamsUser]) -> bool:
+        """Whose name is another account's by now is somebody else. Returns whether anybody is.
+
+        An account that is not found changes nothing: it may be missing for a moment.
+        """
+        others = {
+            member.key: found[member.teams].id.casefold()
+            for member in members
+            if member.user is not None
+            and member.teams in found
+            and found[member.teams].id.casefold() != member.user
+        }
+        sure = [one for one in members if one.key in others and others[one.key] == self._others.get(one.key)]
+        self._others = {key: user for key, user in others.items() if key not in {one.key for one in sure}}
+        anew = [Member(one.key, one.teams, one.policy) for one in sure]
+        await self._leave(sure)
+        for member in anew:
+            self._join(member)
+        return bool(anew)
 
     async def _come_and_go(self, rules: Rules) -> bool:
         """Serve those whom the config names. Returns whether there are others than before."""
         wanted = {one.extension: one for one in rules.named}
         gone = {one.key: one for one in self._people if not _is_meant(one, wanted.get(one.key))}
-        async with asyncio.TaskGroup() as tasks:
-            for member in gone.values():
-                _log.info("person leaves", person=member.key)
-                tasks.create_task(self._hub.leave(member, _GIVE_BACK_WITHIN_S), name=f"leave {member.key}")
+        await self._leave(gone.values())
         for one in wanted.values():
             policy = rules.policies[one.extension]
             if one.extension in self._people:
@@ -175,11 +213,20 @@ class ListedPeople(Directory):
             old = gone.get(one.extension)
             if old is not None and _is_same_name(old.teams, one.teams) and old.user is not None:
                 member.user, member.name = old.user, old.name
-            _log.info("person joins", person=member.key)
-            self._hub.join(member)
-            self.on_joined(member)
+            self._join(member)
             gone[member.key] = member
         return bool(gone)
+
+    def _join(self, member: Member) -> None:
+        _log.info("person joins", person=member.key)
+        self._hub.join(member)
+        self.on_joined(member)
+
+    def _failed(self, error: LinkError) -> None:
+        if self.looked_at is None or self._missing:
+            super()._failed(error)
+        elif not isinstance(error, TryAgain):  # a Graph that is away is told of by who reads presence
+            self._link.note("names", f"who has the names of the config can't be seen: {error}", error.cure)
 
     def _left(self, member: Member, found: Mapping[str, TeamsUser]) -> Left:
         user = found.get(member.teams)
@@ -202,9 +249,8 @@ class MatchedPeople(Directory):
         link: Link,
         clock: Clock,
     ) -> None:
-        super().__init__(link, clock, rules)
+        super().__init__(hub, link, clock, rules)
         self._people = people
-        self._hub = hub
         self._teams = teams
         self._pbx = pbx
         self._missing: set[str] = set()
@@ -249,10 +295,7 @@ class MatchedPeople(Directory):
         gone = {member.key for member in self._people if not self._is_still(member, wanted.get(member.key))}
         sure = [member for member in self._people if member.key in gone & self._missing]
         self._missing = gone - {member.key for member in sure}
-        async with asyncio.TaskGroup() as tasks:
-            for member in sure:
-                _log.info("person leaves", person=member.key)
-                tasks.create_task(self._hub.leave(member, _GIVE_BACK_WITHIN_S), name=f"leave {member.key}")
+        await self._leave(sure)
         changed = bool(sure)
         for one in wanted.values():
             changed |= self._come(one)
