@@ -296,6 +296,26 @@ async def test_a_pause_ends_by_itself_at_its_time():
         assert not site.hub.state("101").paused
 
 
+@pytest.mark.parametrize("set_s", [86400.0, -86400.0])
+async def test_a_pause_lasts_as_long_as_asked_for_if_the_clock_was_set_before_a_restart(set_s):
+    """The first start was without a battery for the clock, or with one that went wrong."""
+    first = Site("101")
+    wall = first.clock.now() + set_s
+    first.clock.wall = lambda: first.clock.now() + set_s
+    async with first:
+        first.hub.post("101", Paused(first.clock.now() + 3600))
+        await asyncio.sleep(0.1)
+    assert first.store.states["101"].paused_until == pytest.approx(wall + 3600, abs=1)
+    again = Site("101", store=first.store)
+    begun = passed()
+    again.clock.now = again.clock.wall = lambda: wall + passed()
+    async with again:
+        await asyncio.sleep(3590 - begun)
+        assert again.hub.state("101").paused
+        await asyncio.sleep(20)
+        assert not again.hub.state("101").paused
+
+
 async def test_a_timer_moves_with_the_state_and_fires_once():
     async with Site("101", min_call_s=10.0) as site:
         site.hub.post("101", TALKING)

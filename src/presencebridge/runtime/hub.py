@@ -53,6 +53,7 @@ from presencebridge.runtime.journal import Decision, Entry, Journal
 from presencebridge.runtime.people import Member, People
 from presencebridge.runtime.plots import Hop, Plots
 from presencebridge.runtime.ports import Clock, Statuses, Store, Teams
+from presencebridge.runtime.wall_pauses import WallPauses
 
 _log = structlog.get_logger()
 _decisions = structlog.get_logger("presencebridge.decisions")
@@ -107,7 +108,7 @@ class Hub:
         metrics: Metrics | None = None,
     ) -> None:
         self._people = people
-        self._store = store
+        self._store = WallPauses(store, clock)
         self._teams = teams
         self._statuses = statuses
         self._clock = clock

@@ -139,6 +139,7 @@ class Branches(Office):
         name = life.machine.name
         tenant = Tenant(life, self._granted[name])
         self.owner, self.life = tenant, life
+        self.pauses_loaded()
         if self.ledger.acts:
             last = max(act.left for act in self.ledger.acts[-100:])
             self.tell_trouble(last, self.time(), "service", f"the site changes hands, to {name}")

@@ -34,6 +34,7 @@ class Disk:
         self.on_save: Callable[[], None] = lambda: None
         """Called when the service hands over something to be kept, which is just before it acts."""
         self.on_committed: Callable[[str, State], None] = lambda _key, _state: None
+        self.on_load: Callable[[], None] = lambda: None
 
     def tear(self, share: float) -> list[str]:
         """Some rows can't be read any more. Returns whose."""
@@ -73,6 +74,7 @@ class DiskStore:
 
     def load(self) -> dict[str, State]:
         """As the real one: what can't be read is left out."""
+        self._disk.on_load()
         states = {}
         for key, blob in self._disk.kept.items():
             with contextlib.suppress(msgspec.DecodeError):

@@ -40,10 +40,6 @@ class LifeClock:
     def wall(self) -> float:
         return self._office.wall()
 
-    def virtual(self, moment: float) -> float:
-        """A moment by `now()`, in virtual time."""
-        return moment - self._base
-
 
 class InProcess(Outside):
     """The outside of one life of the service."""

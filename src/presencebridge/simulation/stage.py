@@ -6,7 +6,7 @@ import functools
 import random
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import httpx2
 import msgspec
@@ -34,6 +34,8 @@ from presencebridge.simulation.virtual_loop import VirtualLoop
 _START_WITHIN_S: Final = 60.0
 _LATE_NOTICE_S: Final = 2.5
 """By how much a notification comes late on a line that lags: seldom more than a change or two."""
+_SAME_S: Final = 0.01
+"""Two ends of a pause that are as close as this are one, reckoned at different times."""
 _AGAIN_AFTER_S: Final = 5.0
 """After the service died of itself: what a service manager does."""
 
@@ -71,7 +73,7 @@ class Office:
         )
         self.switchboard = Switchboard(self.phones)
         self.disk = Disk(random.Random(f"disk {plan.seed}"))  # noqa: S311
-        self.disk.on_committed = self._committed
+        self.disk.on_committed, self.disk.on_load = self._committed, self.pauses_loaded
         self.teams_line = Line(self.graph.app, random.Random(f"teams {plan.seed}"), tasks)  # noqa: S311
         self.teams_line.lags = Lags("/getPresencesByUserId", plan.site.lag_share)
         self.teams_line.is_write = _writes_presence
@@ -89,7 +91,7 @@ class Office:
         self._user_of = dict(zip(plan.people, world.users, strict=True))
         self._person_of = {user.id: person for person, user in self._user_of.items()}
         self._ours = world.client_id
-        self._paused: dict[str, tuple[bool, float | None]] = {}
+        self._paused: dict[str, _Pause] = {}
         self._to_resume: set[str] = set()
         """Whose pause an operator has ended; it counts with the next state of theirs that is on the disk."""
         self._legs: dict[str, tuple[str, ...]] = {}
@@ -180,9 +182,6 @@ class Office:
         self.count("start")
         life = self.life = Life(self)
         self._to_resume.clear()
-        for person, (is_paused, until) in self._paused.items():
-            if is_paused:
-                self._tell_pause(person, until)
         self.tasks.spawn(self._lives(life))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_START_WITHIN_S):
@@ -291,29 +290,39 @@ class Office:
 
     def _committed(self, person: str, state: State) -> None:
         """A pause holds from when it is on the disk, until its time is over or an operator ends it."""
-        paused = (state.paused, state.paused_until)
-        if paused == self._paused.get(person, (False, None)) or self.life is None:
+        if self.life is None:
             return
-        if state.paused:
+        before = self._paused.get(person, _Pause())
+        paused = _Pause(state.paused, state.paused_until, self._virtual(state.paused_until))
+        if paused.is_as(before):
             self._paused[person] = paused
-            self._tell_pause(person, state.paused_until)
+        elif state.paused:
+            self._paused[person] = paused
+            self._tell_pause(person, paused.ends)
         elif person in self._to_resume or self._is_over(person):
             self._paused[person] = paused
             self._to_resume.discard(person)
             self._tell(chronicle.ResumedByOperator(self.time(), person))
 
     def _is_over(self, person: str) -> bool:
-        _, until = self._paused.get(person, (False, None))
-        return until is not None and self._virtual(until) <= self.time()
+        ends = self._paused.get(person, _Pause()).ends
+        return ends is not None and ends <= self.time()
 
-    def _tell_pause(self, person: str, until: float | None) -> None:
-        """Until when it lasts is by the clock of this life, which may have been set since the one before."""
-        ends = None if until is None else self._virtual(until)
+    def pauses_loaded(self) -> None:
+        """A life takes up what was kept; the ends are by the wall, which may have been set since."""
+        for person, pause in self._paused.items():
+            if pause.is_on:
+                ends = self._virtual(pause.until)
+                self._paused[person] = pause._replace(ends=ends)
+                self._tell_pause(person, ends)
+
+    def _tell_pause(self, person: str, ends: float | None) -> None:
         if ends is None or ends > self.time():
             self._tell(chronicle.PausedByOperator(self.time(), person, ends))
 
-    def _virtual(self, moment: float) -> float:
-        return self.life.clock.virtual(moment) if self.life is not None else moment
+    def _virtual(self, moment: float | None) -> float | None:
+        """A moment by the wall as it is set now, in virtual time."""
+        return None if moment is None else moment - self.wall() + self.time()
 
     def _watch_teams(self, method: str, path: str, body: bytes) -> Callable[[int], None] | None:  # noqa: ARG002
         parts = path.split("/")
@@ -355,6 +364,19 @@ class Office:
             self.written_at = self.time()
         self.count(f"write {side}")
         self.happened.append(chronicle.Wrote(self.time(), person, side, before, after))
+
+
+class _Pause(NamedTuple):
+    """As it was kept: its end by the wall, and when that was as the wall was set then."""
+
+    is_on: bool = False
+    until: float | None = None
+    ends: float | None = None
+
+    def is_as(self, other: "_Pause") -> bool:
+        if self.ends is None or other.ends is None:
+            return (self.is_on, self.ends) == (other.is_on, other.ends)
+        return self.is_on == other.is_on and abs(self.ends - other.ends) < _SAME_S
 
 
 @functools.cache
