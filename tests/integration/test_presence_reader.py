@@ -10,7 +10,7 @@ import pytest
 from site_kit import BUSY, FREE, IN_A_CALL, FakeTeams, LoopClock, Site, passed, people
 
 from presencebridge.core.events import PresenceSeen, Source
-from presencebridge.errors import Refused, TryAgain
+from presencebridge.errors import Gone, LinkError, Refused, TryAgain
 from presencebridge.graph.wire import PresenceBody
 from presencebridge.runtime.links import Link, LinkState
 from presencebridge.runtime.people import Member
@@ -26,6 +26,7 @@ class Graph(FakeTeams):
         super().__init__()
         self.hangs: set[str] = set()
         self.odd: set[str] = set()
+        self.refusal: LinkError = Refused("400 BadRequest", status=400)
         self.takes: collections.deque[float] = collections.deque()
         self.under_way = 0
 
@@ -33,7 +34,7 @@ class Graph(FakeTeams):
         seen = dict(self.shows)
         if self.odd.intersection(users):
             self.reads.append((passed(), list(users)))
-            raise Refused("400 BadRequest", status=400)
+            raise self.refusal
         self.under_way += 1
         try:
             if self.takes:
@@ -421,13 +422,19 @@ async def test_when_nothing_is_answered_requests_do_not_pile_up_and_the_first_an
         assert site.link.report.state is LinkState.CONNECTED
 
 
-async def test_whom_graph_refuses_is_found_and_left_out_for_a_while():
+@pytest.mark.parametrize(
+    "refusal",
+    [Refused("400 BadRequest", status=400), Gone("404 NotFound", status=404), Gone("410 Gone", status=410)],
+    ids=["400", "404", "410"],
+)
+async def test_whom_graph_refuses_is_found_and_left_out_for_a_while(refusal):
     site = Reading(*numbers(40), group=20, every_s=10.0)
-    site.teams.odd = {"id-1007"}
+    site.teams.odd, site.teams.refusal = {"id-1007"}, refusal
     async with site.working():
         await asyncio.sleep(4)
         assert {key for _, key, _ in site.seen} == set(numbers(40)) - {"1007"}
-        assert "400" in site["1007"].troubles["teams"]
+        assert str(refusal) in site["1007"].troubles["teams"]
+        assert site.link.report.state is LinkState.CONNECTED
         first = len(site.teams.about("id-1007"))
         await asyncio.sleep(500)
         assert len(site.teams.about("id-1007")) == first
@@ -437,13 +444,22 @@ async def test_whom_graph_refuses_is_found_and_left_out_for_a_while():
         assert site["1007"].troubles == {}
 
 
-async def test_a_graph_that_refuses_everybody_is_not_asked_for_each_of_them():
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (Refused("400 BadRequest", status=400), LinkState.REFUSED),
+        (Gone("404 NotFound", status=404), LinkState.DOWN),
+    ],
+    ids=["400", "404"],
+)
+async def test_a_graph_that_refuses_everybody_is_not_asked_for_each_of_them(refusal, state):
     site = Reading(*numbers(600))
+    site.teams.refusal = refusal
     site.teams.odd = {f"id-{key}" for key in numbers(600)}
     async with site.working():
         await asyncio.sleep(5)
         assert len(site.teams.reads) < 40
-        assert site.link.report.state is LinkState.REFUSED
+        assert site.link.report.state is state
 
 
 # Order --------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import msgspec
 
 from presencebridge.core.events import PresenceSeen, Source
 from presencebridge.core.model import Presence
-from presencebridge.errors import LinkError, Refused, TryAgain
+from presencebridge.errors import Gone, LinkError, Refused, TryAgain
 from presencebridge.metrics import Metrics
 from presencebridge.runtime import pacing
 from presencebridge.runtime.links import Link
@@ -320,12 +320,16 @@ class PresenceReader:
             self._changed.set()
 
     async def _read_users(self, users: list[str], asked_at: float, odd: list[str]) -> None:
-        """Where Graph refuses the request as a whole, find whose id it is, so that it costs nobody else."""
+        """Where Graph refuses the request as a whole, find whose id it is, so that it costs nobody else.
+
+        What one unknown id does to a request of many is not documented: it may be a 400 or a 404 for all.
+        """
         try:
             with self.plots.timed(Hop.TEAMS_READ):
                 reads = await self._teams.presences(users)
-        except Refused as error:
-            if error.status != 400 or len(odd) >= _MOST_ODD:
+        except (Refused, Gone) as error:
+            may_be_one = isinstance(error, Gone) or error.status == 400
+            if not may_be_one or len(odd) >= _MOST_ODD:
                 raise
             if len(users) == 1:
                 odd.append(users[0])
