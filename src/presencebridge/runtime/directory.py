@@ -133,24 +133,53 @@ class ListedPeople(Directory):
         self._people = people
         self._hub = hub
         self._teams = teams
+        self._why: dict[str, Left] = {}
+        """Why somebody was not found by the last look that asked, by extension."""
 
     async def _look(self) -> float:
         changed = await self._come_and_go(self._rules)
         missing = [one for one in self._people if one.user is None and not one.policy.excluded]
-        found = await self._teams.find([member.teams for member in missing])
-        for member in missing:
-            user = found.get(member.teams)
-            if user is not None and self._people.of_user(user.id) is None:
-                self._people.identify(member, user.id, user.display_name or "")
-                self.on_joined(member)
-        left = [self._left(member, found) for member in missing if member.user is None]
-        for one in left:
-            self._people[one.extension].trouble("teams", in_words(one)[0])
-        served = [Served(m.key, m.teams, m.user, m.name, How.BY_HAND) for m in self._people]
-        self.matching = Matching(tuple(served), tuple(left))
-        if missing or changed or self.looked_at is None:
+        try:
+            # By object id first: who is given so is served even where nobody may be looked up by name.
+            await self._identify([one for one in missing if "@" not in one.teams])
+            await self._identify([one for one in missing if "@" in one.teams])
+        except LinkError:
+            if self._tell(missing) or changed:
+                self.on_changed()
+            raise
+        self._link.note("names", "")
+        if self._tell(missing) or changed or self.looked_at is None:
             self.on_changed()
         return self._every_s
+
+    def _tell(self, missing: Sequence[Member]) -> bool:
+        """Tell who is served and who is not. Returns whether that is news of those who were missing."""
+        served = [Served(m.key, m.teams, m.user, m.name, How.BY_HAND) for m in self._people]
+        why = ((one, self._why.get(one.key)) for one in missing if one.user is None)
+        left = tuple(known for one, known in why if known is not None and known.address == one.teams)
+        is_news = left != self.matching.left or any(one.user is not None for one in missing)
+        self.matching = Matching(tuple(served), left)
+        return is_news
+
+    async def _identify(self, missing: Sequence[Member]) -> None:
+        """Find out who they are in Entra, or why it can't be told. Raises `LinkError`."""
+        found = await self._teams.find([member.teams for member in missing]) if missing else {}
+        for member in missing:
+            users = found.get(member.teams, ())
+            if len(users) == 1 and self._people.of_user(users[0].id) is None:
+                self._people.identify(member, users[0].id, users[0].display_name or "")
+                self._why.pop(member.key, None)
+                self.on_joined(member)
+        for member in missing:
+            if member.user is None:
+                one = self._why[member.key] = self._left(member, found.get(member.teams, ()))
+                member.trouble("teams", in_words(one)[0])
+
+    def _failed(self, error: LinkError) -> None:
+        if self._people.users():  # whoever is known is served; only the others are missed
+            self._link.note("names", f"who is who can't be looked up by name: {error}", error.cure)
+        else:
+            super()._failed(error)
 
     async def _come_and_go(self, rules: Rules) -> bool:
         """Serve those whom the config names. Returns whether there are others than before."""
@@ -175,9 +204,11 @@ class ListedPeople(Directory):
             gone[member.key] = member
         return bool(gone)
 
-    def _left(self, member: Member, found: Mapping[str, TeamsUser]) -> Left:
-        user = found.get(member.teams)
-        other = self._people.of_user(user.id) if user is not None else None
+    def _left(self, member: Member, users: Sequence[TeamsUser]) -> Left:
+        if len(users) > 1:
+            names = tuple(user.user_principal_name or user.id for user in users)
+            return Left(member.key, "", member.teams, Reason.SEVERAL, names)
+        other = self._people.of_user(users[0].id) if users else None
         if other is None:
             return Left(member.key, "", member.teams, Reason.NAME_UNKNOWN)
         return Left(member.key, "", member.teams, Reason.TAKEN, (member.teams, other.key))
