@@ -517,6 +517,39 @@ async def test_who_is_not_found_again_gets_a_status_back_and_is_forgotten():
         assert {"108", "109"}.isdisjoint(store.states)
 
 
+@pytest.mark.parametrize("word", ["102", "ben@example.org", "id-ben"])
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_who_is_excluded_since_the_last_run_gets_no_write_and_what_is_ours_stays_known(word, by_hand):
+    store = NotingStore([])
+    store.states = {"102": held()}
+    named = [Named("102", "ben@example.org")] if by_hand else []
+    office = Office(Lists("ann", "ben"), named=named, exclude=[word], store=store)
+    office.pbx.statuses["102"] = "Away"
+    for member in office.people:
+        member.policy = office.policies[member.key] = replace(SEED, excluded=True)
+    async with office:
+        await asyncio.sleep(3 * EVERY_S)
+        assert [line for line in office.log if line.startswith("status")] == []
+        assert store.states["102"].status_claim == held().status_claim
+    office = Office(Lists("ann", "ben"), store=store)
+    office.pbx.statuses["102"] = "Away"
+    async with office:
+        office.hub.post("102", StatusSeen("Away", office.clock.now()))
+        office.hub.post("102", PresenceSeen(FREE, Source.READ, office.clock.now()))
+        await asyncio.sleep(1)
+        assert office.pbx.statuses["102"] == "Available"
+
+
+async def test_an_extension_that_is_excluded_and_gone_gets_no_write():
+    store = NotingStore([])
+    store.states = {"109": held()}
+    office = Office(Lists("ann"), exclude=["109"], store=store)
+    office.pbx.statuses["109"] = "Away"
+    async with office:
+        await asyncio.sleep(30)
+        assert office.pbx.statuses["109"] == "Away"
+
+
 async def test_claims_are_kept_while_nobody_can_be_found():
     store = NotingStore([])
     store.states = {"101": held()}

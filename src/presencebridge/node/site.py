@@ -232,7 +232,7 @@ class Site:
         """Who was served before the start, and is not any more, gets back what we hold once 3CX is there."""
         if self._config.people.match == "list":
             await self._calls.is_up.wait()
-            await self.hub.part_with_strangers()
+            await self.hub.part_with_strangers(self._config.people.exclude)
 
     def apply(self, config: Config) -> None:
         """Go on with a config that differs only in what needs no new life: see `config.changes`."""

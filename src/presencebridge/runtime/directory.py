@@ -265,7 +265,8 @@ class MatchedPeople(Directory):
         if self.looked_at is None:
             unsure |= self._hub.has_strangers
         else:
-            await self._hub.part_with_strangers()
+            excluded = {one.extension for one in matching.left if one.why is Reason.EXCLUDED}
+            await self._hub.part_with_strangers(excluded.union(rules.exclude))
         return min(_SURE_AFTER_S, self._every_s) if unsure else self._every_s
 
     async def _come_and_go(self, wanted: Mapping[str, Served]) -> bool:

@@ -13,7 +13,7 @@ import collections
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Final, NamedTuple
 
 import msgspec
@@ -159,12 +159,14 @@ class Hub:
         """Whether the store knows people who are not served."""
         return bool(self._strangers)
 
-    async def part_with_strangers(self) -> None:
+    async def part_with_strangers(self, excluded: Collection[str]) -> None:
         """Forget who was served before the start and is not any more.
 
         A status of ours is given back first, if 3CX lets us; a session on Teams has ended by itself, or will.
+        For those who are excluded by now nothing is written, so what is ours stays known until they are not.
         """
-        strangers, self._strangers = self._strangers, {}
+        strangers = {key: state for key, state in self._strangers.items() if key not in excluded}
+        self._strangers = {key: state for key, state in self._strangers.items() if key in excluded}
         for key, state in strangers.items():
             claim = state.status_claim
             if claim and claim.ours and claim.before and not state.paused:
