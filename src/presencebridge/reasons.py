@@ -77,6 +77,8 @@ GERMAN: Final[dict[str, str]] = {
     "3CX's list of users is longer than {people} people or {size} MB": "die Benutzerliste von 3CX ist länger als {people} Personen oder {size} MB",
     "check that the address in [pbx] url is that of 3CX": "prüfen, ob die Adresse in [pbx] url die von 3CX ist",
     "3CX did not answer {what} within {time} s": "3CX hat auf {what} binnen {time} s nicht geantwortet",
+    "who is who can't be looked up by name: {why}": "wer wer ist, lässt sich nicht nach Namen nachschlagen: {why}",
+    "calls can't be read: {why}": "die Anrufe sind nicht lesbar: {why}",
     "statuses can't be read: {why}": "der Status ist nicht lesbar: {why}",
     "calls are polled, since no websocket tells of them ({why})": "Anrufe werden regelmäßig gelesen, da kein Websocket von ihnen meldet ({why})",
     "calls come from the list of active calls, which is slower and does not tell hold ({why})": "Anrufe kommen aus der Liste der aktiven Anrufe, was langsamer ist und Halten nicht zeigt ({why})",
@@ -107,7 +109,7 @@ GERMAN: Final[dict[str, str]] = {
     "the bridge's list of calls has a line of another form: {what}": "in der Anrufliste der Brücke hat eine Zeile eine andere Form: {what}",
     "the bridge did not answer {path} within {time} s": "die Brücke hat auf {path} binnen {time} s nicht geantwortet",
     "extension {extension}: the bridge did not answer {path} within {time} s": "Nebenstelle {extension}: die Brücke hat auf {path} binnen {time} s nicht geantwortet",
-    "check that 3cx-web-API is connected to the PBX (its output says so), or restart it": "prüfen, ob 3cx-web-API mit der Anlage verbunden ist (seine Ausgabe sagt es), oder es neu starten",
+    "check that 3cx-web-API is connected to the PBX (its output says so), or restart it; if statuses can be read, a call stands of a queue whose number has not four characters: docs/limits.md": "prüfen, ob 3cx-web-API mit der Anlage verbunden ist (seine Ausgabe sagt es), oder es neu starten; ist der Status lesbar, so steht ein Anruf einer Warteschlange, deren Nummer nicht vier Zeichen hat: docs/limits.md",
     "the bridge answered {path} with status {status}": "die Brücke antwortete auf {path} mit Status {status}",
     # Who is who
     "{side} names no users at all, which is not believed": "{side} nennt gar keine Benutzer, was nicht geglaubt wird",

@@ -646,9 +646,35 @@ def test_a_change_that_3cx_accepts_and_ignores_is_tried_again():
 
 def test_a_change_that_3cx_ignored_is_not_ours_when_somebody_makes_it():
     book = at_rest(MANUAL_WINS).feed(teams(MEETING)).expect(take()).feed(PBX_FAILS).wait(1).expect(take())
-    book.feed(wrote(AVAILABLE, AVAILABLE)).expect().feed(status(AWAY)).expect().feed(teams(FREE)).expect()
+    for rest in (2, 4):
+        book.feed(wrote(AVAILABLE, AVAILABLE)).expect().wait(rest).expect(take())
+    book.feed(wrote(AVAILABLE, AVAILABLE)).wait(5).feed(status(AVAILABLE)).expect()
+    book.feed(status(AWAY)).expect().feed(teams(FREE)).expect()
     book.wait(60).expect()
     assert book.state.status_claim is None
+
+
+@pytest.mark.parametrize("found_by", ["status", "retry", "status, late"])
+def test_a_change_that_shows_after_it_was_read_back_is_ours(found_by):
+    book = at_rest(MANUAL_WINS).feed(teams(MEETING)).expect(take()).feed(wrote(AVAILABLE, AVAILABLE)).expect()
+    if found_by == "status":
+        book.wait(0.5).feed(status(AWAY)).expect().notes(Because.STATUS_TAKEN)
+    else:
+        book.wait(1).expect(take())
+        if found_by == "retry":
+            book.feed(left(AWAY)).expect().notes(Because.STATUS_TAKEN)
+        else:
+            book.feed(wrote(AVAILABLE, AVAILABLE)).wait(1.9).feed(status(AWAY)).expect()
+    book.wait(60).expect()
+    assert book.state.status_write.trouble is None, "nothing waits any more"
+    book.feed(teams(FREE)).expect(give_back()).feed(wrote(AWAY, AVAILABLE)).expect()
+
+
+def test_a_status_that_was_given_back_late_is_taken_for_the_next_meeting():
+    book = at_rest().feed(teams(MEETING)).expect(take()).feed(wrote(AVAILABLE, AWAY)).expect()
+    book.feed(teams(FREE)).expect(give_back()).feed(wrote(AWAY, AWAY)).expect()
+    book.feed(teams(MEETING), status(AVAILABLE)).expect().wait(5)
+    book.feed(status(AVAILABLE)).expect(take()).feed(wrote(AVAILABLE, AWAY)).expect()
 
 
 def test_a_freeing_that_3cx_ignores_is_tried_again():

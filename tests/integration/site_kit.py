@@ -79,7 +79,7 @@ class FakeTeams:
 
 
 class FakePbx:
-    """Notes every call; `slow`, `faults` and `ignores` by extension, and `fault` for the list of calls."""
+    """Notes calls; `slow`, `faults` and `ignores` by extension, `calls_fault` for the calls, `fault` for all."""
 
     def __init__(self, log: list[str] | None = None) -> None:
         self.log = [] if log is None else log
@@ -90,6 +90,7 @@ class FakePbx:
         self.faults: dict[str, LinkError] = {}
         self.ignores: set[str] = set()
         self.fault: LinkError | None = None
+        self.calls_fault: LinkError | None = None
         self.polls: list[float] = []
         self.together: dict[str, str] = {}
         self.look_fault: LinkError | None = None
@@ -98,8 +99,8 @@ class FakePbx:
 
     async def legs(self) -> Legs:
         self.polls.append(passed())
-        if self.fault:
-            raise self.fault
+        if fault := self.calls_fault or self.fault:
+            raise fault
         return Legs(dict(self.calls), dict(self.unreadable))
 
     async def all_statuses(self) -> dict[str, str]:
@@ -123,8 +124,8 @@ class FakePbx:
 
     async def _answer(self, extension: str) -> None:
         await asyncio.sleep(self.slow.get(extension, 0.0))
-        if extension in self.faults:
-            raise self.faults[extension]
+        if fault := self.faults.get(extension) or self.fault:
+            raise fault
 
 
 class NotingStore(MemoryStore):

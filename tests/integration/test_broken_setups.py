@@ -389,6 +389,24 @@ async def somebody_is_misspelt(bench: Bench) -> None:
     bench.write()
 
 
+def with_two_of_one_mail(bench: Bench) -> None:
+    bench.users = (
+        *(replace(user, mail="ann.miller@example.org") for user in bench.users[:2]),
+        *bench.users[2:],
+    )
+
+
+@broken(
+    Fault.PEOPLE_SEVERAL,
+    cures=the_right_name,
+    prepare=with_two_of_one_mail,
+    says="ann.miller@example.org (101)",
+)
+async def a_mail_address_is_that_of_two(bench: Bench) -> None:
+    bench.sections["person"][0]["teams"] = "ann.miller@example.org"
+    bench.write()
+
+
 def with_alias(bench: Bench) -> None:
     bench.users = (replace(bench.users[0], mail="ann.miller@example.org"), *bench.users[1:])
 

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.looptime
 EVERY_S = 600.0
 SURE_S = 2.0
 TALKING = LegsSeen((LegState.CONNECTED,))
+GUID = "00000000-0000-4000-8000-0000000000a1"
 
 
 class Lists:
@@ -56,13 +57,22 @@ class Lists:
             raise self.teams_fault
         return Everybody(tuple(self.accounts.values()), self.in_full)
 
-    async def find(self, names: Sequence[str]) -> dict[str, User]:
+    async def find(self, names: Sequence[str]) -> dict[str, tuple[User, ...]]:
+        by_id = {name: (User(name),) for name in names if "@" not in name}
+        if len(by_id) == len(names):
+            return by_id
         self.looks.append(passed())
         if self.teams_fault:
             raise self.teams_fault
-        known = {user.user_principal_name.casefold(): user for user in self.accounts.values()}
-        known |= {user.mail.casefold(): user for user in self.accounts.values() if user.mail}
-        return {name: known[name.casefold()] for name in names if name.casefold() in known}
+        found = {
+            name: tuple(
+                user
+                for user in self.accounts.values()
+                if name.casefold() in {user.user_principal_name.casefold(), (user.mail or "").casefold()}
+            )
+            for name in names
+        }
+        return by_id | {name: users for name, users in found.items() if users}
 
 
 class Office(Site):
@@ -600,6 +610,39 @@ async def test_who_is_not_found_again_gets_a_status_back_and_is_forgotten():
         assert {"108", "109"}.isdisjoint(store.states)
 
 
+@pytest.mark.parametrize("word", ["102", "ben@example.org", "id-ben"])
+@pytest.mark.parametrize("by_hand", [False, True])
+async def test_who_is_excluded_since_the_last_run_gets_no_write_and_what_is_ours_stays_known(word, by_hand):
+    store = NotingStore([])
+    store.states = {"102": held()}
+    named = [Named("102", "ben@example.org")] if by_hand else []
+    office = Office(Lists("ann", "ben"), named=named, exclude=[word], store=store)
+    office.pbx.statuses["102"] = "Away"
+    for member in office.people:
+        member.policy = office.policies[member.key] = replace(SEED, excluded=True)
+    async with office:
+        await asyncio.sleep(3 * EVERY_S)
+        assert [line for line in office.log if line.startswith("status")] == []
+        assert store.states["102"].status_claim == held().status_claim
+    office = Office(Lists("ann", "ben"), store=store)
+    office.pbx.statuses["102"] = "Away"
+    async with office:
+        office.hub.post("102", StatusSeen("Away", office.clock.now()))
+        office.hub.post("102", PresenceSeen(FREE, Source.READ, office.clock.now()))
+        await asyncio.sleep(1)
+        assert office.pbx.statuses["102"] == "Available"
+
+
+async def test_an_extension_that_is_excluded_and_gone_gets_no_write():
+    store = NotingStore([])
+    store.states = {"109": held()}
+    office = Office(Lists("ann"), exclude=["109"], store=store)
+    office.pbx.statuses["109"] = "Away"
+    async with office:
+        await asyncio.sleep(30)
+        assert office.pbx.statuses["109"] == "Away"
+
+
 async def test_claims_are_kept_while_nobody_can_be_found():
     store = NotingStore([])
     store.states = {"101": held()}
@@ -787,6 +830,42 @@ async def test_one_teams_user_belongs_to_one_extension_whatever_the_names():
     async with Listed(lists, "101", "102") as site:
         assert (site.people["101"].user, site.people["102"].user) == ("id-1", None)
         assert "with extension 101" in site.people["102"].troubles["teams"]
+
+
+async def test_a_mail_address_of_two_accounts_is_nobodys():
+    lists = Lists("ann", "ben")
+    lists.accounts["id-ann"] = User("id-ann", "ann-old@example.org", "ann@example.org")
+    lists.accounts["id-new"] = User("id-new", "ann-new@example.org", "ann@example.org")
+    async with Listed(lists, "101", "102") as site:
+        assert (site.people["101"].user, site.people["102"].user) == (None, "id-ben")
+        assert [one.why for one in site.directory.matching.left] == [Reason.SEVERAL]
+        trouble = site.people["101"].troubles["teams"]
+        assert "ann-old@example.org" in trouble
+        assert "ann-new@example.org" in trouble
+        lists.accounts["id-ann"] = User("id-ann", "ann-old@example.org")
+        await asyncio.sleep(EVERY_S + 1)
+        assert site.people["101"].user == "id-new"
+        assert site.people["101"].troubles == {}
+
+
+async def test_who_is_given_by_object_id_is_served_where_nobody_may_be_looked_up():
+    lists = Lists("ann", "ben")
+    lists.teams_fault = Refused("GET users: 403", status=403, cure="give the app the permission")
+    async with Listed(lists, "101", "102") as site:
+        site.people["102"].teams = GUID
+        site.directory.change(rules_of(site.people))
+        await asyncio.sleep(EVERY_S)
+        assert (site.people["101"].user, site.people["102"].user) == (None, GUID)
+        assert (site.joined, len(site.changes)) == (["102"], 1)
+        assert site.directory.matching.matched == 1
+        site.link.connected()  # as the reader of presences says
+        report = site.link.report
+        assert (report.state, report.cure) == (LinkState.DEGRADED, "give the app the permission")
+        assert "403" in report.reason
+        lists.teams_fault = None
+        await asyncio.sleep(EVERY_S)
+        assert site.people["101"].user == "id-ann"
+        assert site.link.report.state is LinkState.CONNECTED
 
 
 async def test_a_lookup_that_fails_is_told_on_the_link_to_graph_and_repeated():

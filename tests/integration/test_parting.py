@@ -1,6 +1,7 @@
 """The site goes on trying to give back what it holds for people who are not served any more."""
 
 import asyncio
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,12 +16,13 @@ async def test_it_is_tried_while_3cx_is_there_and_it_is_known_who_is_served():
     tries: list[float] = []
     loop = asyncio.get_running_loop()
 
-    async def part() -> None:
+    async def part(left_alone: Collection[str]) -> None:
+        assert left_alone == ["103"]
         tries.append(loop.time())
 
     site: Any = SimpleNamespace(
         _calls=SimpleNamespace(is_up=asyncio.Event()),
-        _directory=SimpleNamespace(is_sure=False),
+        _directory=SimpleNamespace(is_sure=False, left_alone=["103"]),
         hub=SimpleNamespace(part_with_strangers=part),
     )
     parting = asyncio.create_task(Site._part_with_strangers(site))

@@ -4,14 +4,19 @@ import asyncio
 import collections
 import contextlib
 from itertools import pairwise
+from typing import Any
 
+import httpx2
 import pytest
-from site_kit import BUSY, FakePbx, FakeTeams, LoopClock, passed, people
+from site_kit import BUSY, FREE, FakePbx, FakeTeams, LoopClock, Site, passed, people
 
-from presencebridge.core.events import LegsSeen, PbxLost, StatusSeen
+from presencebridge.core.events import LegsLost, LegsSeen, PbxLost, PresenceSeen, Source, StatusSeen
 from presencebridge.core.model import LegState
 from presencebridge.core.policy import SEED
+from presencebridge.emulators.webapi import WebApiEmulator
+from presencebridge.emulators.world import Extension, World
 from presencebridge.errors import Malformed, Refused, TryAgain
+from presencebridge.pbx.web_api_client import WebApiClient
 from presencebridge.runtime.calls_reader import CallsReader
 from presencebridge.runtime.dry_run import DryStatuses, DryTeams
 from presencebridge.runtime.links import Link, LinkState
@@ -25,9 +30,14 @@ class Polling:
     """Both readers with all that they hang on."""
 
     def __init__(
-        self, *keys: str, poll_every_s: float = 2.0, status_every_s: float = 30.0, **policy: object
+        self,
+        *keys: str,
+        pbx: Any = None,
+        poll_every_s: float = 2.0,
+        status_every_s: float = 30.0,
+        **policy: object,
     ) -> None:
-        self.people, self.pbx, self.clock = people(*keys, **policy), FakePbx(), LoopClock()
+        self.people, self.pbx, self.clock = people(*keys, **policy), pbx or FakePbx(), LoopClock()
         self.link = Link("3cx", self.clock.now)
         self.calls = CallsReader(self.people, self.pbx, None, self.link, self.clock, poll_every_s)
         self.statuses = StatusReader(self.people, self.pbx, self.link, self.clock, self.calls, status_every_s)
@@ -127,12 +137,78 @@ async def test_at_the_start_everybodys_status_is_read_quickly_and_then_evenly():
         assert all(later - earlier == pytest.approx(3.0, abs=0.1) for earlier, later in pairwise(late))
 
 
-async def test_nobodys_status_is_asked_for_while_the_link_is_down():
-    site = Polling("101")
+async def test_while_the_link_is_down_statuses_are_asked_for_to_see_whether_it_is_and_no_more():
+    site = Polling(*(str(number) for number in range(100, 110)))
     site.pbx.fault = TryAgain("away")
     async with site.working():
         await asyncio.sleep(20)
-        assert site.pbx.asked == []
+        assert len(site.pbx.asked) == len(site.pbx.polls)
+        assert site.of(StatusSeen) == []
+
+
+async def test_calls_that_can_not_be_read_are_no_loss_of_3cx_where_statuses_can():
+    site = Polling("101", "102", "103", status_every_s=6.0)
+    site.pbx.calls["102"] = (LegState.CONNECTED,)
+    site.pbx.faults["101"] = TryAgain("never answered")
+    async with site.working():
+        await asyncio.sleep(10)
+        site.pbx.calls_fault = TryAgain("no answer to /showallcalls", cure="see to it")
+        site.seen.clear()
+        await asyncio.sleep(60)
+        assert [len(site.of(LegsLost, key)) for key in ("101", "102", "103")] == [1, 1, 1]
+        assert not any(site.of(PbxLost, key) for key in ("101", "102", "103"))
+        assert len(site.of(StatusSeen, "103")) >= 9
+        report = site.link.report
+        assert (report.state, report.reason, report.cure) == (
+            LinkState.DEGRADED,
+            "calls can't be read: no answer to /showallcalls",
+            "see to it",
+        )
+        site.pbx.fault = TryAgain("away")
+        await asyncio.sleep(8)
+        assert site.link.report.state is LinkState.DOWN
+        assert len(site.of(PbxLost)) == 1
+        site.pbx.fault = None
+        await asyncio.sleep(8)
+        assert site.link.report.state is LinkState.DEGRADED
+        site.seen.clear()
+        site.pbx.calls_fault = None
+        await asyncio.sleep(3)
+        assert site.link.report.state is LinkState.CONNECTED
+        assert site.of(LegsSeen, "102") == [LegsSeen((LegState.CONNECTED,))]
+
+
+async def test_calls_that_can_not_be_read_at_the_start_do_not_keep_statuses_from_being_read():
+    site = Polling("101", "102")
+    site.pbx.calls_fault = TryAgain("no answer to /showallcalls")
+    site.pbx.faults["101"] = TryAgain("never answered")
+    async with site.working():
+        await asyncio.sleep(5)
+        assert site.of(StatusSeen, "102")
+        assert site.link.report.state is LinkState.DEGRADED
+
+
+async def test_while_calls_can_not_be_read_teams_is_followed_all_the_same():
+    site = Site("101")
+    link = Link("3cx", site.clock.now)
+    calls = CallsReader(site.people, site.pbx, None, link, site.clock, 2.0)
+    statuses = StatusReader(site.people, site.pbx, link, site.clock, calls, 30.0)
+    calls.on_seen = statuses.on_seen = site.hub.seen
+    async with site, asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(part.run()) for part in (calls, statuses)]
+        site.pbx.calls["101"] = (LegState.CONNECTED,)
+        site.hub.post("101", PresenceSeen(FREE, Source.READ, site.clock.now()))
+        await asyncio.sleep(60)
+        assert "done set id-101 Busy/InACall" in site.log
+        site.pbx.calls_fault = TryAgain("no answer to /showallcalls")
+        await asyncio.sleep(10)
+        site.log.clear()
+        site.hub.post("101", PresenceSeen(BUSY, Source.READ, site.clock.now()))
+        await asyncio.sleep(600)
+        assert [line for line in site.log if not line.startswith("saved")] == ["status 101 Away"]
+        assert site.hub.state("101").teams_claim is None, "the lease has ended"
+        for task in running:
+            task.cancel()
 
 
 async def test_a_status_that_is_never_answered_rests_longer_each_time_and_holds_up_nobody():
@@ -198,6 +274,34 @@ async def test_who_is_excluded_is_not_asked_about():
     async with site.working():
         await asyncio.sleep(60)
         assert site.pbx.asked == []
+
+
+async def test_a_queue_call_that_the_bridge_can_not_print_hides_calls_and_no_status():
+    emulator = WebApiEmulator(World(extensions=(Extension("101", "Ann"),)), out=lambda _line: None)
+    bridge, control = (
+        httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url="http://pbx")
+        for app in (emulator.app, emulator.control)
+    )
+    site = Polling("101", pbx=WebApiClient(bridge, 5.0))
+    async with site.working():
+        await asyncio.sleep(5)
+        legs = [{"dn": "101", "state": "Connected", "party": "0301234"}]
+        call = {"legs": legs, "queue": {"number": "80", "name": "Sales"}}
+        made = (await control.post("/calls", json=call)).json()
+        await asyncio.sleep(60)
+        assert site.link.report.state is LinkState.DEGRADED
+        assert site.link.report.reason.startswith(
+            "calls can't be read: the bridge did not answer /showallcalls"
+        )
+        assert "queue" in site.link.report.cure
+        site.seen.clear()
+        await control.put("/extensions/101", json={"status": "Away"})
+        await asyncio.sleep(35)
+        assert StatusSeen("Away", site.of(StatusSeen)[-1].asked_at) == site.of(StatusSeen)[-1]
+        await control.delete(f"/calls/{made['id']}")
+        await asyncio.sleep(15)
+        assert site.link.report.state is LinkState.CONNECTED
+        assert site.of(LegsSeen) == [LegsSeen(())]
 
 
 # Dry runs -----------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import pytest
 from site_kit import BUSY, FREE, IN_A_CALL, FakeTeams, LoopClock, Site, passed, people
 
 from presencebridge.core.events import PresenceSeen, Source
-from presencebridge.errors import Refused, TryAgain
+from presencebridge.errors import Gone, LinkError, Refused, TryAgain
 from presencebridge.graph.wire import PresenceBody
 from presencebridge.runtime.links import Link, LinkState
 from presencebridge.runtime.people import Member
@@ -26,6 +26,7 @@ class Graph(FakeTeams):
         super().__init__()
         self.hangs: set[str] = set()
         self.odd: set[str] = set()
+        self.refusal: LinkError = Refused("400 BadRequest", status=400)
         self.takes: collections.deque[float] = collections.deque()
         self.under_way = 0
 
@@ -33,7 +34,7 @@ class Graph(FakeTeams):
         seen = dict(self.shows)
         if self.odd.intersection(users):
             self.reads.append((passed(), list(users)))
-            raise Refused("400 BadRequest", status=400)
+            raise self.refusal
         self.under_way += 1
         try:
             if self.takes:
@@ -421,29 +422,102 @@ async def test_when_nothing_is_answered_requests_do_not_pile_up_and_the_first_an
         assert site.link.report.state is LinkState.CONNECTED
 
 
-async def test_whom_graph_refuses_is_found_and_left_out_for_a_while():
+@pytest.mark.parametrize(
+    "refusal",
+    [Refused("400 BadRequest", status=400), Gone("404 NotFound", status=404), Gone("410 Gone", status=410)],
+    ids=["400", "404", "410"],
+)
+async def test_whom_graph_refuses_is_found_and_left_out_for_a_while(refusal):
     site = Reading(*numbers(40), group=20, every_s=10.0)
-    site.teams.odd = {"id-1007"}
+    site.teams.odd, site.teams.refusal = {"id-1007"}, refusal
     async with site.working():
         await asyncio.sleep(4)
         assert {key for _, key, _ in site.seen} == set(numbers(40)) - {"1007"}
-        assert "400" in site["1007"].troubles["teams"]
         first = len(site.teams.about("id-1007"))
-        await asyncio.sleep(500)
-        assert len(site.teams.about("id-1007")) == first
+        assert str(refusal) in site["1007"].troubles["teams"]
+        assert site.link.report.state is LinkState.CONNECTED
+        await asyncio.sleep(4000)
+        assert len(site.teams.about("id-1007")) <= 14 * first, "longer each time, and then every ten minutes"
+        assert max(later - earlier for earlier, later in pairwise(site.teams.about("id-1008"))) < 20
+        assert site.link.report.state is LinkState.CONNECTED
         site.teams.odd.clear()
-        await asyncio.sleep(120)
+        await asyncio.sleep(620)
         assert "1007" in {key for _, key, _ in site.seen}
         assert site["1007"].troubles == {}
 
 
-async def test_a_graph_that_refuses_everybody_is_not_asked_for_each_of_them():
+@pytest.mark.parametrize(
+    ("refusal", "state"),
+    [
+        (Refused("400 BadRequest", status=400), LinkState.REFUSED),
+        (Gone("404 NotFound", status=404), LinkState.DOWN),
+    ],
+    ids=["400", "404"],
+)
+async def test_a_graph_that_refuses_everybody_is_not_asked_for_each_of_them(refusal, state):
     site = Reading(*numbers(600))
+    site.teams.refusal = refusal
     site.teams.odd = {f"id-{key}" for key in numbers(600)}
     async with site.working():
         await asyncio.sleep(5)
-        assert len(site.teams.reads) < 40
-        assert site.link.report.state is LinkState.REFUSED
+        assert len(site.teams.reads) < 100
+        assert site.link.report.state is state
+        await asyncio.sleep(600)
+        assert len(site.teams.reads) < 700, "about one in a second"
+
+
+@pytest.mark.parametrize("apart", [1, 30])
+async def test_many_who_are_refused_at_the_start_are_all_found_within_seconds(apart):
+    site = Reading(*numbers(600), every_s=20.0)
+    site.teams.odd, site.teams.refusal = (
+        {f"id-{1000 + apart * n}" for n in range(20)},
+        Gone("404", status=404),
+    )
+    async with site.working():
+        await asyncio.sleep(20)
+        assert len({key for _, key, _ in site.seen}) == 580
+        for _ in range(3600):
+            await asyncio.sleep(1)
+            assert site.link.report.state is LinkState.CONNECTED
+
+
+async def test_somebody_alone_who_is_refused_is_no_trouble_of_the_link():
+    site = Reading("101", "102", "103")
+    async with site.working():
+        await asyncio.sleep(10)
+        site.teams.odd, site.teams.refusal = {"id-102"}, Gone("404", status=404)
+        for _ in range(100):
+            site.reader.want(site["102"], site.clock.now())
+            site.reader.want(site["101"], site.clock.now())
+            await asyncio.sleep(7)
+            assert site.link.report.state is LinkState.CONNECTED
+        assert len(site.teams.about("id-101")) > 90
+
+
+async def test_who_is_refused_once_is_asked_again_soon():
+    site = Reading(*numbers(40), every_s=10.0)
+    site.teams.odd, site.teams.refusal = {"id-1007"}, Gone("404 NotFound", status=404)
+    async with site.working():
+        await asyncio.sleep(4)
+        site.teams.odd.clear()
+        await asyncio.sleep(12)
+        assert "1007" in {key for _, key, _ in site.seen}
+
+
+@pytest.mark.parametrize("people", [1, 2, 3, 20])
+async def test_a_graph_that_refuses_everybody_for_a_while_leaves_nobody_out_when_it_is_back(people):
+    site = Reading(*numbers(people), every_s=20.0)
+    site.reader.probe_every_s = 15.0
+    site.teams.odd, site.teams.refusal = {f"id-{key}" for key in numbers(people)}, Gone("404", status=404)
+    async with site.working():
+        await asyncio.sleep(300)
+        assert site.link.report.state is LinkState.DOWN
+        assert len(site.teams.reads) < 1000
+        site.teams.odd.clear()
+        await asyncio.sleep(45)
+        assert site.link.report.state is LinkState.CONNECTED
+        assert {key for _, key, _ in site.seen} == set(numbers(people))
+        assert not any(member.troubles for member in site.people)
 
 
 # Order --------------------------------------------------------------------------------------------

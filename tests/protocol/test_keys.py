@@ -90,6 +90,27 @@ def test_a_key_is_replaced_after_ninety_days_and_the_old_one_kept(tmp_path, days
     assert len(files(tmp_path)) == 2
 
 
+def test_a_key_of_a_clock_that_was_ahead_is_replaced_and_kept_for_what_is_under_way(tmp_path, days):
+    days.passed = 3000
+    ahead = EncryptionKeys(FolderFiles(tmp_path), days).newest().id
+    days.passed = 0
+    ring = EncryptionKeys(FolderFiles(tmp_path), days)
+    right = ring.newest()
+    assert right.made_at.timestamp() == days()
+    assert ring.newest().id == right.id
+    assert set(ring.private_keys()) == {ahead, right.id}
+    days.passed = 91
+    third = EncryptionKeys(FolderFiles(tmp_path), days).newest().id
+    assert third not in {ahead, right.id}
+
+
+def test_a_clock_that_is_set_back_a_little_makes_no_new_key(tmp_path, days):
+    days.passed = 0.9
+    key = EncryptionKeys(FolderFiles(tmp_path), days).newest().id
+    days.passed = 0
+    assert EncryptionKeys(FolderFiles(tmp_path), days).newest().id == key
+
+
 def test_after_a_long_sleep_the_old_key_is_still_there_for_what_is_under_way(tmp_path, days):
     first = EncryptionKeys(FolderFiles(tmp_path), days).newest().id
     days.passed = 300

@@ -201,8 +201,22 @@ async def test_many_names_are_looked_up_in_the_list_of_everybody():
     assert len(graph.asked) == 11
     assert not [request for request in graph.asked if FURTHER in str(request.url)]
     assert len(found) == 9_002
-    assert (found["u77@EXAMPLE.org"].id, found["M9500@example.org"].id) == ("id-77", "id-9500")
-    assert found[guid].id == guid
+    ids = {name: [one.id for one in users] for name, users in found.items()}
+    assert (ids["u77@EXAMPLE.org"], ids["M9500@example.org"], ids[guid]) == (["id-77"], ["id-9500"], [guid])
+
+
+@pytest.mark.parametrize("names", [["ann@x", "two@x"], [f"u{n}@example.org" for n in range(101)]])
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_mail_address_of_two_leads_to_both_and_a_principal_name_to_its_own(names, order):
+    users = [
+        user(1, userPrincipalName="old@x", mail="Two@x"),
+        user(2, userPrincipalName="new@x", mail="two@X"),
+        user(3, userPrincipalName="ann@x", mail="ann.miller@x"),
+        user(4, userPrincipalName="ben@x", mail="ann@x"),
+    ]
+    found = await Graph(pages(users[::order] * 2)).teams.find([*names, "ann@x", "two@x"])
+    assert [one.id for one in found["two@x"]] == ["id-1", "id-2"]
+    assert [one.id for one in found["ann@x"]] == ["id-3"]
 
 
 async def test_a_few_names_are_asked_for_by_name():

@@ -132,6 +132,7 @@ class Site:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.ahead = 0.0
         if not _KEYS:
             _KEYS.append(make_key(datetime.fromtimestamp(START, UTC)))
         write_private(folder / f"notification-key-{_KEYS[0].id}.pem", _KEYS[0].to_pem().encode())
@@ -155,7 +156,7 @@ class Site:
         self.watcher.watch((ANN, BEN), URL)
 
     def now(self) -> float:
-        return START + passed()
+        return START + passed() + self.ahead
 
     async def work(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
@@ -482,6 +483,24 @@ async def test_a_restart_after_the_hour_makes_a_new_one(site):
     site.start()
     await site.work(10)
     assert list(site.watched.client_states) == ["s2"]
+
+
+@pytest.mark.parametrize("lost", [False, True])
+async def test_a_restart_with_a_clock_that_was_set_back_for_hours_renews_at_once(site, lost):
+    site.ahead = 10 * HOUR  # ours was, and Graph's was right
+    site.start()
+    await site.work(400)
+    if lost:
+        site.graph.held.clear()
+    site.ahead = 0.0
+    site.start()
+    await site.work(10)
+    words = [word for when, word, _ in site.graph.log if when >= 400]
+    assert words == (["PATCH one", "POST"] if lost else ["PATCH one"])
+    for _ in range(100):
+        await site.work(6 * MINUTE)
+        assert len(site.graph.held) == 1
+        assert site.watcher.owns(*site.graph.held)
 
 
 @pytest.mark.parametrize("torn", [b"", b"{", b'{"id":1}', b"\xff\xfe", b'{"id":"\xff"}', b"[" * 100_000])

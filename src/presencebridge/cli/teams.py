@@ -139,7 +139,8 @@ async def create(*, config: Path, watcher: str = "default") -> None:
         raise Misconfigured([Problem("[teams.webhook]", "is missing", cure)])
     async with _as_app(loaded) as graph:
         names = [person.teams for person in loaded.person if not loaded.is_excluded(person)]
-        ids = tuple(user.id for user in (await graph.find(names)).values())
+        found = (await graph.find(names)).values()
+        ids = tuple(users[0].id for users in found if len(users) == 1)
     async with _as_watcher(loaded, watcher) as graph:
         try:
             site = WatcherSite(FolderFiles(loaded.state.dir), SteadyClock())
@@ -227,7 +228,14 @@ async def _user(config: Config, graph: "GraphTeams", person: str) -> str:
             f"Entra has nobody whose user principal name or mail is {name}\n"
             "    cure: check the spelling, or use the object id from Entra"
         )
-    return found[name].id
+    users = found[name]
+    if len(users) > 1:
+        names = " and ".join(user.user_principal_name or user.id for user in users)
+        raise BridgeError(
+            f"{name} is the mail address of {names}\n"
+            "    cure: use the user principal name, or the object id from Entra"
+        )
+    return users[0].id
 
 
 @contextlib.asynccontextmanager

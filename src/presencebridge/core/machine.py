@@ -339,7 +339,7 @@ def _presence_write_failed(
     return replace(state, teams_claim=claim, teams_write=write)
 
 
-def _status_written(state: State, e: StatusWritten, now: float, _policy: Policy, say: Say) -> State:
+def _status_written(state: State, e: StatusWritten, now: float, policy: Policy, say: Say) -> State:
     doing, attempts = state.status_write.doing, state.status_write
     state = replace(state, status=e.after, status_mark=now)
     claim = state.status_claim
@@ -347,7 +347,8 @@ def _status_written(state: State, e: StatusWritten, now: float, _policy: Policy,
         reason = f"3CX accepted the change but still shows {e.after}"
         say(Note(Because.IGNORED_BY_PBX, e.after))
         write = _again(attempts, now, reason, None)
-        return replace(state, status_claim=claim and _as_shown(claim, e.after), status_write=write)
+        # Some of them show a change seconds after it was read back: until it settles it may still come.
+        return replace(state, status_claim=_unsure(claim, doing, now, policy), status_write=write)
     state = replace(state, status_write=IDLE)
 
     if doing is Because.TEAMS_FREE_UNCLAIMED:
@@ -373,9 +374,7 @@ def _status_written(state: State, e: StatusWritten, now: float, _policy: Policy,
 def _status_write_failed(state: State, e: StatusWriteFailed, now: float, policy: Policy, say: Say) -> State:
     say(Note(Because.WRITE_FAILED, e.reason))
     write = _again(state.status_write, now, e.reason, e.retry_after_s)
-    claim = _maybe_sent(state.status_claim, now, policy)
-    if claim and state.status_write.doing in _GIVES_BACK:  # it may have been given back all the same
-        claim = replace(claim, confirmed=False, unsure_at=now)
+    claim = _unsure(state.status_claim, state.status_write.doing, now, policy)
     return replace(state, status_claim=claim, status_write=write, status_mark=now)
 
 
@@ -459,7 +458,8 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
     if state.free_wanted and free:
         say(ChangeStatus(Because.TEAMS_FREE_UNCLAIMED, policy.freeable(), AVAILABLE))
         return replace(state, status_write=_doing(state.status_write, Because.TEAMS_FREE_UNCLAIMED))
-    wanted = claim is not None or (spell is not None and not spell.done) or state.free_wanted
+    is_open = claim is not None and not claim.confirmed  # else 3CX shows what was wanted, however it came
+    wanted = is_open or (spell is not None and not spell.done) or state.free_wanted
     return replace(state, status_write=IDLE) if state.status_write.attempts and not wanted else state
 
 
@@ -551,6 +551,14 @@ def _maybe_sent(claim: StatusClaim | None, now: float, policy: Policy) -> Status
         return claim
     older_of_ours = tuple(value for value in claim.ours if value != claim.value)
     return replace(claim, ours=(*older_of_ours, claim.value), unsure_at=now)
+
+
+def _unsure(
+    claim: StatusClaim | None, doing: Because | None, now: float, policy: Policy
+) -> StatusClaim | None:
+    """What is known of a claim after a write that may still arrive: it may also be given back by then."""
+    claim = _maybe_sent(claim, now, policy)
+    return replace(claim, confirmed=False, unsure_at=now) if claim and doing in _GIVES_BACK else claim
 
 
 def _as_shown(claim: StatusClaim, status: str) -> StatusClaim:

@@ -129,7 +129,7 @@ class StatusClaim(msgspec.Struct, frozen=True, gc=False):
     ours: tuple[str, ...] = ()
     """The values of all writes that may have arrived: seen on 3CX they are ours, not somebody's own."""
     unsure_at: float = 0.0
-    """When a write last ended without an answer. It may arrive a little later than that."""
+    """When a write last ended without an answer, or was not seen to be done. It may arrive a little later."""
     hinted: bool = False
     """Made on a notification that no read has confirmed: given back if a read says otherwise."""
 

@@ -108,6 +108,10 @@ class Fault(Enum):
     PEOPLE_UNKNOWN = (
         "correct teams = of {who} in {config}: the user principal name, mail or object id from Entra"
     )
+    PEOPLE_SEVERAL = (
+        "correct teams = of {who} in {config}: the user principal name or object id from Entra; "
+        "or leave the address to one of them in Entra"
+    )
     PEOPLE_DOUBLE = "one Teams user has one extension: take one [[person]] of {who} out of {config}"
     PEOPLE_WITHOUT_PRESENCE = "see that {who} has a licence with Teams and has signed in to Teams once"
     SESSION_NOT_SHOWN = (

@@ -112,13 +112,16 @@ async def may_find_people(site: Site) -> Verdict:
     permission = "User.ReadBasic.All"
     by_mail = site.config.people.match == "email"
     names = [teams for _, teams in site.served]
-    if not by_mail and all(map(_GUID.fullmatch, names)):
-        site.users = {name: wire.User(name) for name in names}
+    if not by_mail:
+        site.users = {name: wire.User(name) for name in names if _GUID.fullmatch(name)}
+    if not by_mail and len(site.users) == len(set(names)):
         return fine("nobody has to be looked up: all are given by object id")
     teams = _teams(site)
     try:
         if not by_mail:
-            site.users = await teams.find(names)
+            found = await teams.find(names)
+            site.users = {name: users[0] for name, users in found.items() if len(users) == 1}
+            site.several = {name: users for name, users in found.items() if len(users) > 1}
             return fine(f"{permission} works: people can be found")
         everybody = await teams.everybody()
     except LinkError as error:
@@ -185,6 +188,11 @@ async def people(site: Site) -> Verdict:
     named = site.served
     if site.config.people.match == "email" or not named:
         return fine("told below, with 3CX's list")
+    for extension, teams in named:
+        if teams in site.several:
+            names = " and ".join(user.user_principal_name or user.id for user in site.several[teams])
+            what = f"{teams} is the mail address of {names}"
+            return wrong(Fault.PEOPLE_SEVERAL, what, who=f"{teams} ({extension})")
     unknown = [f"{teams} ({extension})" for extension, teams in named if teams not in site.users]
     if unknown:
         return wrong(Fault.PEOPLE_UNKNOWN, f"Entra has nobody called {listed(unknown)}", who=unknown[0])

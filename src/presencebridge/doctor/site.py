@@ -48,6 +48,8 @@ class Site:
     web_api: WebApiClient | None = None
     users: dict[str, wire.User] = field(default_factory=dict)
     """Who was found in Entra, by the name in the config."""
+    several: dict[str, tuple[wire.User, ...]] = field(default_factory=dict)
+    """Whose mail address it is, where a name in the config is that of several."""
     entra: tuple[wire.User, ...] = ()
     """Everybody in Entra, where people are matched by address."""
     watcher_tokens: dict[str, str] = field(default_factory=dict)

@@ -22,6 +22,8 @@ from presencebridge.errors import TryAgain
 from presencebridge.files import Files
 
 RENEW_AFTER: Final = timedelta(days=90)
+AHEAD_AT_MOST: Final = timedelta(days=1)
+"""A key that begins later was made by a clock that was wrong, and whoever checks dates would not take it."""
 KEEP_OLD_FOR: Final = timedelta(days=2)
 """A subscription lives an hour and a delivery is retried for four, so two days are ample."""
 _VALID_FOR: Final = timedelta(days=365)
@@ -59,12 +61,13 @@ class EncryptionKeys:
                 self._keys[key.id] = key
 
     def newest(self) -> EncryptionKey:
-        """The key for new and renewed subscriptions; makes one where there is none or it is old.
+        """The key for new and renewed subscriptions; makes one where none has begun yet, or it is old.
 
         Raises `TryAgain` where a new one can't be kept.
         """
         now = datetime.fromtimestamp(self._now(), UTC)
-        newest = max(self._keys.values(), key=lambda key: key.made_at, default=None)
+        begun = [key for key in self._keys.values() if key.made_at - now <= AHEAD_AT_MOST]
+        newest = max(begun, key=lambda key: key.made_at, default=None)
         if newest is None or now - newest.made_at > RENEW_AFTER:
             newest = self._make(now)
         return newest

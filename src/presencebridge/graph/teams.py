@@ -1,5 +1,6 @@
 """I/O: what the bridge does on Teams, in Graph's calls: presences, our own session, and who there is."""
 
+import collections
 import contextlib
 import re
 from collections.abc import Sequence
@@ -61,9 +62,13 @@ class GraphTeams:
     async def clear_preferred(self, user: str) -> None:
         await self._graph.run(calls.clear_preferred(user))
 
-    async def find(self, names: Sequence[str]) -> dict[str, wire.User]:
-        """People by user principal name, mail or object id; who is not found is not in the answer."""
-        found = {name: wire.User(name) for name in names if _GUID.fullmatch(name)}
+    async def find(self, names: Sequence[str]) -> dict[str, tuple[wire.User, ...]]:
+        """People by user principal name, mail or object id; who is not found is not in the answer.
+
+        A mail address may be that of several. Object ids are believed, and need no right to look anybody up.
+        """
+        found: dict[str, tuple[wire.User, ...]]
+        found = {name: (wire.User(name),) for name in names if _GUID.fullmatch(name)}
         rest = [name for name in names if name not in found]
         if len(rest) > _MANY_NAMES:
             return found | _by_name(rest, await self._list(calls.list_users()))
@@ -114,11 +119,15 @@ class GraphTeams:
         return [*await self._find(names[:half]), *await self._find(names[half:])] if half else []
 
 
-def _by_name(names: Sequence[str], users: Sequence[wire.User]) -> dict[str, wire.User]:
-    """A principal name before somebody's mail address; of several with one address always the same."""
-    users = sorted(users, key=lambda user: user.id, reverse=True)
-    known = {user.mail.casefold(): user for user in users if user.mail}
-    known |= {user.user_principal_name.casefold(): user for user in users}
+def _by_name(names: Sequence[str], users: Sequence[wire.User]) -> dict[str, tuple[wire.User, ...]]:
+    """A principal name before mail addresses; whoever has the address is told, since nobody guesses."""
+    wanted = {name.casefold() for name in names}
+    by_mail = collections.defaultdict[str, dict[str, wire.User]](dict)  # pages may show somebody twice
+    for user in users:
+        if user.mail and user.mail.casefold() in wanted:
+            by_mail[user.mail.casefold()][user.id.casefold()] = user
+    known = {mail: tuple(of_it[key] for key in sorted(of_it)) for mail, of_it in by_mail.items()}
+    known |= {user.user_principal_name.casefold(): (user,) for user in users}
     return {name: known[name.casefold()] for name in names if name.casefold() in known}
 
 

@@ -264,7 +264,17 @@ class Watcher:
         if not self._watched.states.are_made_here(held.client_state):
             return None  # it is found in the way, and replaced
         self._watched.client_states[held.id] = held.client_state
-        return held
+        return self._by_our_clock(held)
+
+    def _by_our_clock(self, held: Held) -> Held:
+        """What a clock that was ahead noted says nothing of now: such a subscription is renewed at once.
+
+        Else nothing would be done until the clock is there again, and Graph ends it within the hour.
+        """
+        now = self._now()
+        if max(held.renewed_at, held.asked_at) <= now:
+            return held
+        return replace(held, renewed_at=0.0, asked_at=0.0, expires_at=min(held.expires_at, now + LIFE_S))
 
 
 async def list_all(graph: GraphClient) -> list[wire.Subscription]:

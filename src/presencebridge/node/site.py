@@ -235,7 +235,7 @@ class Site:
         while True:
             await self._calls.is_up.wait()
             if self._directory.is_sure:
-                await self.hub.part_with_strangers()
+                await self.hub.part_with_strangers(self._directory.left_alone)
             await asyncio.sleep(_PART_AGAIN_S)
 
     def apply(self, config: Config) -> None:

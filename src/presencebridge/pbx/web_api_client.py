@@ -19,6 +19,12 @@ _PATIENCE_S: Final = 0.5
 _LONGEST_ANSWER: Final = 4_000_000
 
 
+_SILENT_CURE: Final = (
+    "check that 3cx-web-API is connected to the PBX (its output says so), or restart it; "
+    "if statuses can be read, a call stands of a queue whose number has not four characters: docs/limits.md"
+)
+
+
 class NeverAnswered(TryAgain):
     """The bridge took the request and did not answer it, as it does whenever one fails inside."""
 
@@ -69,7 +75,7 @@ class WebApiClient:
             if extension is None:
                 raise NeverAnswered(
                     f"the bridge did not answer {path} within {self._timeout_s:g} s",
-                    cure="check that 3cx-web-API is connected to the PBX (its output says so), or restart it",
+                    cure=_SILENT_CURE,
                 ) from None
             self._suspects.add(extension)
             raise NeverAnswered(

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from presencebridge.core.events import AnyEvent, LegsLost, LegsSeen, PbxLost
@@ -22,6 +22,10 @@ _SOONEST_S: Final = 0.5
 """After a whole read, before the next one that a feed asks for."""
 _WHOLE_EVERY_S: Final = 30.0
 """How often all calls are read while a feed tells of them: what it did not tell lasts for no longer."""
+
+
+async def _by_nobody() -> bool:
+    return False
 
 
 class CallsReader:
@@ -48,11 +52,15 @@ class CallsReader:
         self._told: dict[str, tuple[Member, tuple[LegState, ...]]] = {}
         """Who was last told what; nobody since the start, or since the link was lost."""
         self._wanted = asyncio.Event()
+        self._sees_calls = False
         self.is_up = asyncio.Event()
+        """3CX answers: it tells the calls or, where it can't, at least a status."""
         self.beat_at = clock.now()
         """When the last round began: the sign of life."""
         self.plots = Plots(clock.now)
         self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
+        self.is_answered: Callable[[], Awaitable[bool]] = _by_nobody
+        """Asked where calls can't be read: whether 3CX tells anybody's status all the same."""
         self.on_lost: Callable[[], None] = lambda: None
         """Called when the link is lost: all that was known of 3CX is not known any more."""
         if feed is not None:
@@ -81,7 +89,7 @@ class CallsReader:
 
     async def _rest(self, begun: float) -> None:
         """Until the next round. A feed that asks for one gets it soon, and never in a storm."""
-        is_live = self._feed is not None and self._feed.is_live and self.is_up.is_set()
+        is_live = self._feed is not None and self._feed.is_live and self._sees_calls
         latest = begun + (_WHOLE_EVERY_S if is_live else self._poll_every_s)
         soonest = begun + min(_SOONEST_S, self._poll_every_s)
         with contextlib.suppress(TimeoutError):
@@ -95,11 +103,17 @@ class CallsReader:
                 legs = await self._calls.legs()
         except LinkError as error:
             self._metrics.reads.labels("3cx", type(error).__name__).inc()
-            self._lost(error)
+            self._sees_calls = False
+            if await self.is_answered():
+                self._blinded(error)
+            else:
+                self._lost(error)
         else:
             self._metrics.reads.labels("3cx", "done").inc()
             self._metrics.last_seen.labels("3cx").set(self._clock.now())
+            self._link.note("calls", "")
             self._link.connected()
+            self._sees_calls = True
             self.is_up.set()
             for member in self._people:
                 self._found(member, legs)
@@ -116,7 +130,7 @@ class CallsReader:
             self.on_seen(member, LegsLost())
 
     def _fed(self, extension: str, legs: tuple[LegState, ...]) -> None:
-        if extension in self._people and self.is_up.is_set():
+        if extension in self._people and self._sees_calls:
             self._metrics.last_seen.labels("3cx").set(self._clock.now())
             self._tell(self._people[extension], legs)
 
@@ -125,6 +139,18 @@ class CallsReader:
         if told is None or told[0] is not member or told[1] != legs:
             self._told[member.key] = (member, legs)
             self.on_seen(member, LegsSeen(legs))
+
+    def _blinded(self, error: LinkError) -> None:
+        """Calls can't be read and statuses can, so what Teams asks of 3CX goes on.
+
+        A 3cx-web-API does not tell any call as long as there is one of some queues that it can't print.
+        """
+        self._link.note("calls", f"calls can't be read: {error}", error.cure)
+        self._link.connected()
+        told, self._told = self._told, {}  # everybody is told anew when calls can be read again
+        for member, _ in told.values():
+            self.on_seen(member, LegsLost())
+        self.is_up.set()
 
     def _lost(self, error: LinkError) -> None:
         self._link.failed(error)

@@ -11,7 +11,7 @@ for a moment.
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -124,6 +124,11 @@ class Directory(ABC):
     async def _look(self) -> float:
         """Do it, and say after how many seconds to do it again. Raises `LinkError`."""
 
+    @property
+    def left_alone(self) -> Collection[str]:
+        """Extensions for which nothing is written, served or not."""
+        return self._rules.exclude
+
     async def _leave(self, members: Iterable[Member]) -> None:
         """Side by side."""
         async with asyncio.TaskGroup() as tasks:
@@ -147,29 +152,24 @@ class ListedPeople(Directory):
         self._teams = teams
         self._others: dict[str, str] = {}
         """Who seemed to be somebody else at the last look, and who."""
+        self._why: dict[str, Left] = {}
+        """Why somebody was not found by the last look that asked, by extension."""
         self._has_news = False
-        """Whether anybody came or went since others were last told."""
+        """Whether anybody came, went or was found since others were last told."""
 
     async def _look(self) -> float:
         self._has_news |= await self._come_and_go(self._rules)
-        served = [one for one in self._people if not one.policy.excluded]
-        found = await self._teams.find([member.teams for member in served])
+        named = [one for one in self._people if "@" in one.teams and not one.policy.excluded]
+        try:
+            # By object id first: who is given so is served even where nobody may be looked up by name.
+            await self._look_up([one for one in self._missing if "@" not in one.teams])
+            await self._look_up(named)
+        except LinkError:
+            if self._tell():
+                self.on_changed()
+            raise
         self._link.note("names", "")
-        self._has_news |= await self._replace(served, found)
-        missing = self._missing
-        for member in missing:
-            user = found.get(member.teams)
-            if user is not None and self._people.of_user(user.id) is None:
-                self._people.identify(member, user.id, user.display_name or "")
-                self._hub.recognized(member)
-                self.on_joined(member)
-        left = [self._left(member, found) for member in missing if member.user is None]
-        for one in left:
-            self._people[one.extension].trouble("teams", in_words(one)[0])
-        by_hand = [Served(m.key, m.teams, m.user, m.name, How.BY_HAND) for m in self._people]
-        self.matching = Matching(tuple(by_hand), tuple(left))
-        if missing or self._has_news or self.looked_at is None:
-            self._has_news = False
+        if self._tell() or self.looked_at is None:
             self.on_changed()
         return min(_SURE_AFTER_S, self._every_s) if self._others else self._every_s
 
@@ -178,25 +178,57 @@ class ListedPeople(Directory):
         """Whose account is not known."""
         return [one for one in self._people if one.user is None and not one.policy.excluded]
 
-    async def _replace(self, members: Sequence[Member], found: Mapping[str, TeamsUser]) -> bool:
-        """Whose name is another account's by now is somebody else. Returns whether anybody is.
+    async def _look_up(self, members: Sequence[Member]) -> None:
+        """Find out who they are in Entra, or why it can't be told. Raises `LinkError`."""
+        found = await self._teams.find([member.teams for member in members]) if members else {}
+        await self._replace(members, found)
+        asked = {member.key for member in members}
+        missing = [member for member in self._missing if member.key in asked]
+        for member in missing:
+            users = found.get(member.teams, ())
+            if len(users) == 1 and self._people.of_user(users[0].id) is None:
+                self._people.identify(member, users[0].id, users[0].display_name or "")
+                self._why.pop(member.key, None)
+                self._has_news = True
+                self._hub.recognized(member)
+                self.on_joined(member)
+        for member in missing:
+            if member.user is None:
+                one = self._why[member.key] = self._left(member, found.get(member.teams, ()))
+                member.trouble("teams", in_words(one)[0])
 
-        An account that is not found changes nothing: it may be missing for a moment.
+    async def _replace(self, members: Sequence[Member], found: Mapping[str, Sequence[TeamsUser]]) -> None:
+        """Whose name is another account's by now is somebody else.
+
+        An account that is not found changes nothing, nor does a name of several: it may be so for a moment.
         """
-        others = {
-            member.key: found[member.teams].id.casefold()
-            for member in members
-            if member.user is not None
-            and member.teams in found
-            and found[member.teams].id.casefold() != member.user
-        }
-        sure = [one for one in members if one.key in others and others[one.key] == self._others.get(one.key)]
-        self._others = {key: user for key, user in others.items() if key not in {one.key for one in sure}}
+        known = {one.key: one for one in members if one.user is not None}
+        by_name = {key: found.get(one.teams, ()) for key, one in known.items()}
+        ids = {key: users[0].id.casefold() for key, users in by_name.items() if len(users) == 1}
+        others = {key: user for key, user in ids.items() if user != known[key].user}
+        sure = [known[key] for key, user in others.items() if user == self._others.get(key)]
+        if known:
+            self._others = {key: user for key, user in others.items() if known[key] not in sure}
         anew = [Member(one.key, one.teams, one.policy) for one in sure]
         await self._leave(sure)
         for member in anew:
             self._join(member)
-        return bool(anew)
+            self._has_news = True
+
+    def _tell(self) -> bool:
+        """Tell who is served and who is not. Returns whether there is news since the last time."""
+        served = [Served(m.key, m.teams, m.user, m.name, How.BY_HAND) for m in self._people]
+        why = ((one, self._why.get(one.key)) for one in self._missing)
+        left = tuple(known for one, known in why if known is not None and known.address == one.teams)
+        is_news, self._has_news = self._has_news or left != self.matching.left, False
+        self.matching = Matching(tuple(served), left)
+        return is_news
+
+    def _failed(self, error: LinkError) -> None:
+        if not self._people.users():
+            super()._failed(error)
+        elif self._missing or not isinstance(error, TryAgain):  # else who reads presence tells of it
+            self._link.note("names", f"who is who can't be looked up by name: {error}", error.cure)
 
     async def _come_and_go(self, rules: Rules) -> bool:
         """Serve those whom the config names. Returns whether there are others than before."""
@@ -222,15 +254,11 @@ class ListedPeople(Directory):
         self._hub.join(member)
         self.on_joined(member)
 
-    def _failed(self, error: LinkError) -> None:
-        if self.looked_at is None or self._missing:
-            super()._failed(error)
-        elif not isinstance(error, TryAgain):  # a Graph that is away is told of by who reads presence
-            self._link.note("names", f"who has the names of the config can't be seen: {error}", error.cure)
-
-    def _left(self, member: Member, found: Mapping[str, TeamsUser]) -> Left:
-        user = found.get(member.teams)
-        other = self._people.of_user(user.id) if user is not None else None
+    def _left(self, member: Member, users: Sequence[TeamsUser]) -> Left:
+        if len(users) > 1:
+            names = tuple(user.user_principal_name or user.id for user in users)
+            return Left(member.key, "", member.teams, Reason.SEVERAL, names)
+        other = self._people.of_user(users[0].id) if users else None
         if other is None:
             return Left(member.key, "", member.teams, Reason.NAME_UNKNOWN)
         return Left(member.key, "", member.teams, Reason.TAKEN, (member.teams, other.key))
@@ -255,6 +283,12 @@ class MatchedPeople(Directory):
         self._pbx = pbx
         self._missing: set[str] = set()
         """Who was not found by the last look, and is still served."""
+        self._excluded: set[str] = set()
+        """Extensions of those whom the config leaves out by name."""
+
+    @property
+    def left_alone(self) -> Collection[str]:
+        return self._excluded.union(self._rules.exclude)
 
     async def _look(self) -> float:
         users = await self._pbx.users()
@@ -286,8 +320,9 @@ class MatchedPeople(Directory):
         if self.looked_at is None:
             unsure |= self._hub.has_strangers
         else:
+            self._excluded = {one.extension for one in matching.left if one.why is Reason.EXCLUDED}
             self.is_sure = True
-            await self._hub.part_with_strangers()
+            await self._hub.part_with_strangers(self.left_alone)
         return min(_SURE_AFTER_S, self._every_s) if unsure else self._every_s
 
     async def _come_and_go(self, wanted: Mapping[str, Served]) -> bool:

@@ -13,7 +13,7 @@ import collections
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Final, NamedTuple
 
 import msgspec
@@ -164,16 +164,17 @@ class Hub:
         """Whether the store knows people who are not served."""
         return bool(self._strangers)
 
-    async def part_with_strangers(self) -> None:
+    async def part_with_strangers(self, left_alone: Collection[str] = ()) -> None:
         """Forget who was served before and is not any more.
 
         A status of ours is given back first. As long as 3CX doesn't let us they are kept, and the next call
         tries again. A session on Teams has ended by itself, or will. Who left while paused is left as they
         are, and is kept as long as we live: that somebody was missing for a while must not end their pause.
+        Nothing is written for who is to be left alone, so what is ours stays known until they are not.
         """
         for key in tuple(self._strangers):  # one at a time: whoever comes back meanwhile is none any more
             state = self._strangers.get(key)
-            if state is None:
+            if state is None or key in left_alone:
                 continue
             if _is_paused(state, self._clock.now()):
                 if key in self._left:

@@ -66,6 +66,16 @@ class Pace:
             is_late = now < self._next_at + gap  # a timer's fault, which is not to add up
             self._next_at = (self._next_at if is_late else now) + gap
 
+    @property
+    def part_at(self) -> float:
+        """When a part of a request may follow that was refused as a whole: in trouble it is the same try."""
+        return max(self._left_at + 1 / self.rate, self._closed_until)
+
+    def part_left(self, now: float) -> None:
+        """Such a part leaves."""
+        self._left_at = now
+        self._next_at = max(self._next_at, now + 1 / self.rate)
+
     def answered(self, left_at: float, now: float) -> None:
         """The request that left then was answered."""
         self._newest_answered = max(self._newest_answered, left_at)

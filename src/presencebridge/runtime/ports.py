@@ -114,7 +114,9 @@ class Everybody(Protocol):
 class TeamsDirectory(Protocol):
     """Who there is in Entra. Every method raises `LinkError`; half a list is an error."""
 
-    async def find(self, names: Sequence[str]) -> Mapping[str, TeamsUser]: ...
+    async def find(self, names: Sequence[str]) -> Mapping[str, Sequence[TeamsUser]]:
+        """Whom a name may mean, none left out. No request is made for an object id."""
+
     async def everybody(self) -> Everybody: ...
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from presencebridge.core.events import PresenceSeen, Source
 from presencebridge.core.model import Presence
-from presencebridge.errors import LinkError, Refused, TryAgain
+from presencebridge.errors import Gone, LinkError, Refused, TryAgain
 from presencebridge.metrics import Metrics
 from presencebridge.runtime import pacing
 from presencebridge.runtime.links import Link
@@ -36,10 +36,11 @@ _LOOK_ROUND_S: Final = 5.0
 _LONGEST_SLEEP_S: Final = 30.0
 _PATIENT_S: Final = 5.0
 """The least of the longest rests between two tries: with a shorter interval too, Graph is left in peace."""
-_ODD_FOR_S: Final = 600.0
-"""Whom Graph refuses to tell of is left out of the requests for so long."""
+_FIRST_REST_S: Final = 5.0
+_LONGEST_REST_S: Final = 600.0
+"""Whom Graph refuses to tell of is left out of the requests for a while, longer each time."""
 _MOST_ODD: Final = 8
-"""If there are more in one request, it is not they who are odd."""
+"""If there are more in one request, and fewer of whom Graph tells, it is not they who are odd."""
 _MOST_PAIRS: Final = 1000
 
 _NEVER: Final = float("-inf")
@@ -59,12 +60,15 @@ class _Known(msgspec.Struct, gc=False):
 class _Asking:
     """A request: a group whose turn it is, or people whose answers are awaited, or both."""
 
-    __slots__ = ("asked_at", "awaited", "group", "users")
+    __slots__ = ("asked_at", "awaited", "group", "refused", "told", "users")
 
     def __init__(
         self, users: list[str], awaited: list[str], group: pacing.Group | None, asked_at: float
     ) -> None:
         self.users, self.awaited, self.group, self.asked_at = users, awaited, group, asked_at
+        self.told = 0
+        self.refused: dict[str, LinkError] = {}
+        """Of how many Graph told so far, and of whom it refused to."""
 
 
 class PresenceReader:
@@ -109,7 +113,8 @@ class PresenceReader:
         self._pairs: dict[tuple[str, str], Presence] = {}
         self._drifted: dict[str, float] = {}
         self._troubled: set[str] = set()
-        self._odd: dict[str, float] = {}
+        self._odd: dict[str, tuple[float, float]] = {}
+        """Whom Graph refused to tell of: left out until when, and how long that is once it is sure."""
         self.beat_at = now
         """When the last round began: the sign of life."""
         self.plots = Plots(clock.now)
@@ -238,8 +243,12 @@ class PresenceReader:
             return
         if now < self._pace.next_at or self._questions:
             return
-        self._turn %= len(self._ring.users)
-        self._ask(self._ring.users[self._turn], now, now)
+        users = self._not_odd(self._ring.users, now)
+        if not users:
+            self._sent_at = now
+            return
+        self._turn %= len(users)
+        self._ask(users[self._turn], now, now)
         self._turn += 1
 
     def _ask(self, user: str, not_before: float, at: float) -> None:
@@ -283,7 +292,7 @@ class PresenceReader:
             _, user, not_before = question
             if self._wanted.get(user) != not_before:
                 continue
-            if self._odd.get(user, now) > now:
+            if self._is_odd(user, now):
                 del self._wanted[user]
             elif not_before > now or not (room or user in members):
                 later.append(question)
@@ -297,17 +306,25 @@ class PresenceReader:
     def _not_odd(self, users: Sequence[str], now: float) -> list[str]:
         if not self._odd:
             return list(users)
-        self._odd = {user: until for user, until in self._odd.items() if until > now}
-        return [user for user in users if user not in self._odd]
+        return [user for user in users if not self._is_odd(user, now)]
+
+    def _is_odd(self, user: str, now: float) -> bool:
+        return user in self._odd and self._odd[user][0] > now
 
     # A read
 
     async def _read(self, asking: _Asking) -> None:
         try:
-            await self._read_users(asking.users, asking.asked_at, [])
+            await self._read_users(asking, asking.users, asking.asked_at)
+            self._judge(asking)
         except LinkError as error:
+            if not asking.told:
+                for user in asking.refused:
+                    self._odd.pop(user, None)
             self._failed(asking, error)
         else:
+            if asking.refused and not asking.told:
+                return  # somebody alone, which says nothing of the others
             self._metrics.reads.labels("teams", "done").inc()
             self._pace.answered(asking.asked_at, self._clock.now())
             if asking.group:
@@ -319,35 +336,58 @@ class PresenceReader:
             self._under_way -= 1
             self._changed.set()
 
-    async def _read_users(self, users: list[str], asked_at: float, odd: list[str]) -> None:
-        """Where Graph refuses the request as a whole, find whose id it is, so that it costs nobody else."""
+    def _judge(self, asking: _Asking) -> None:
+        """Whether it is those who were refused who are odd, or Graph. Raises `LinkError` for Graph."""
+        if not asking.told and asking.refused and (len(asking.users) > 1 or len(self._ring.users) == 1):
+            raise next(iter(asking.refused.values()))
+        if len(asking.refused) > asking.told:
+            return  # hard to say: they are asked again soon
+        for user in asking.refused.keys() & self._odd.keys():
+            _, rested = self._odd[user]
+            rest = min(max(rested * 2, _FIRST_REST_S), _LONGEST_REST_S)
+            self._odd[user] = self._clock.now() + rest, rest
+
+    async def _read_users(self, asking: _Asking, users: list[str], asked_at: float) -> None:
+        """Where Graph refuses the request as a whole, find whose id it is, so that it costs nobody else.
+
+        What one unknown id does to a request of many is not documented: it may be a 400 or a 404 for all.
+        """
         try:
             with self.plots.timed(Hop.TEAMS_READ):
                 reads = await self._teams.presences(users)
-        except Refused as error:
-            if error.status != 400 or len(odd) >= _MOST_ODD:
+        except (Refused, Gone) as error:
+            may_be_one = isinstance(error, Gone) or error.status == 400
+            if not may_be_one or len(asking.refused) >= max(_MOST_ODD, asking.told):
                 raise
             if len(users) == 1:
-                odd.append(users[0])
-                self._not_told(users[0], f"Graph refuses to tell this person's presence: {error}")
-                self._odd[users[0]] = self._clock.now() + _ODD_FOR_S
+                asking.refused[users[0]] = error
+                self._leave_out(users[0], error)
                 return
-            half = len(users) // 2
-            for part in (users[:half], users[half:]):
-                while (left := self._pace.next_at - self._clock.now()) > 0:
+            # Every second one, since those who have left may stand beside each other in the list.
+            for part in (users[::2], users[1::2]):
+                while (left := self._pace.part_at - self._clock.now()) > 0:
                     await asyncio.sleep(left + 0.001)
                 now = self._clock.now()
-                self._pace.left(now)
-                await self._read_users(part, now, odd)
+                self._pace.part_left(now)
+                await self._read_users(asking, part, now)
             return
         self._metrics.last_seen.labels("teams_read").set(self._clock.now())
+        asking.told += len(users)
         found = {read.id.casefold(): read for read in reads}
         for user in users:
+            self._odd.pop(user, None)
             read = found.get(user)
             if read is None:
                 self._not_told(user, "Graph does not tell this person's presence")
             else:
                 self._hear(user, read, asked_at)
+
+    def _leave_out(self, user: str, error: LinkError) -> None:
+        self._not_told(user, f"Graph refuses to tell this person's presence: {error}")
+        if self._people.of_user(user) is None:  # gone while the request was under way
+            return
+        _, rested = self._odd.get(user, (0.0, 0.0))
+        self._odd[user] = self._clock.now() + _FIRST_REST_S, rested
 
     def _hear(self, user: str, read: PresenceRead, asked_at: float) -> None:
         presence = self._pair(read.availability, read.activity)

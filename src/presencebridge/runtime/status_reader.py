@@ -35,7 +35,7 @@ class StatusReader:
         self._clock = clock
         self._calls = calls
         self._is_up = calls.is_up
-        calls.on_lost = self._lost
+        calls.on_lost, calls.is_answered = self._lost, self._is_answered
         self._every_s = every_s
         self._seen: set[str] = set()
         """Whose status was asked for since the start, or since the link was lost."""
@@ -44,6 +44,9 @@ class StatusReader:
         self._wanted = asyncio.Event()
         self._asking: set[str] = set()
         self._free = asyncio.Semaphore(_MOST_AT_A_TIME)
+        self._answered: Member | None = None
+        """Whose status was told last."""
+        self._turn = 0
         self._rests: dict[str, tuple[Member, float, float]] = {}
         """Until when an extension is left alone, and how long its rest was; whose it is by now may differ."""
         self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
@@ -66,6 +69,24 @@ class StatusReader:
         self._seen.clear()
         self._rests.clear()
         self._wanted.set()
+
+    async def _is_answered(self) -> bool:
+        """Whether 3CX tells a status: of whoever it told last, or else of somebody else each time."""
+        member = self._answered
+        if member is None or not self._people.has(member) or member.policy.excluded:
+            served = [one for one in self._people if not one.policy.excluded]
+            if not served:
+                return False
+            self._turn += 1
+            member = served[self._turn % len(served)]
+        asked_at = self._clock.now()
+        try:
+            status = await self._statuses.status(member.key)
+        except LinkError:
+            self._answered = None
+            return False
+        self._found(member, status, asked_at)
+        return True
 
     async def run(self) -> None:
         """Read until cancelled."""
@@ -139,4 +160,5 @@ class StatusReader:
     def _found(self, member: Member, status: str, asked_at: float) -> None:
         if self._rests.pop(member.key, None):
             member.trouble("3cx", "")
+        self._answered = member
         self.on_seen(member, StatusSeen(status, asked_at))
