@@ -107,10 +107,13 @@ class _Recent(logging.Handler):
 _recent: Final = _Recent()
 
 
-def recent(site: str) -> Sequence[dict[str, Any]]:
-    """The last lines that were logged, less those of other sites; none before `set_up`."""
+def recent(site: str, *, with_nodes: bool = True) -> Sequence[dict[str, Any]]:
+    """The last lines that were logged, less those of other sites; none before `set_up`.
+
+    What the node says of itself may name any site, so it is not for everybody.
+    """
     lines = (json.loads(line) for line in _recent.lines)
-    return [line for line in lines if line.get("site", site) == site]
+    return [line for line in lines if line.get("site", site if with_nodes else None) == site]
 
 
 class _News(logging.Filter):
