@@ -18,6 +18,11 @@ from typing import Final
 _LONGEST_DETAIL: Final = 256
 
 
+def cut(text: str) -> str:
+    """Of a text that others wrote, as much as a person reads. No real address or name is longer."""
+    return text[:_LONGEST_DETAIL]
+
+
 class BridgeError(Exception):
     """Something this project knows how to name."""
 
@@ -47,7 +52,7 @@ class LinkError(BridgeError):
     """An outside system did not do what was asked. `cure` says what a person can do, where anything."""
 
     def __init__(self, what: str, *, cure: str = "", status: int | None = None) -> None:
-        super().__init__(what[:_LONGEST_DETAIL])
+        super().__init__(cut(what))
         self.cure = cure
         self.status = status
 

@@ -7,14 +7,17 @@ was decided is in the journal, for `why` and the support bundle.
 
 import asyncio
 import collections
+import io
 import json
 import logging
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TextIO
 
 import structlog
+
+from presencebridge.printable import printable
 
 _OF_STRANGERS: Final = {
     "Invalid HTTP request received.",
@@ -25,6 +28,8 @@ _OF_NO_USE: Final = ("No supported WebSocket library detected.", "Cancel ")
 _TELL_AGAIN_S: Final = 3600.0
 _MOST_RECENT: Final = 1000
 _LONGEST_LINE: Final = 10_000
+_OF_LINES: Final = ("event", "stack")
+"""What may have several lines."""
 
 
 class InFields(Protocol):
@@ -54,8 +59,10 @@ def set_up(
     ]
     for_a_terminal: list[structlog.typing.Processor] = [
         structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+        _printable,
         in_words or _in_fields,
-        structlog.dev.ConsoleRenderer(colors=True, pad_event_to=0),
+        _printable,  # what was decided is words by now
+        structlog.dev.ConsoleRenderer(colors=True, pad_event_to=0, exception_formatter=_traceback),
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -88,6 +95,21 @@ def _in_fields(_logger: Any, _method: str, line: structlog.typing.EventDict) -> 
     return line if decided is None else {**line, **decided.fields()}
 
 
+def _printable(_logger: Any, _method: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """What others wrote steers no terminal, and ends no line of ours."""
+    return {
+        name: printable(value, keep="\n" if name in _OF_LINES else "") if isinstance(value, str) else value
+        for name, value in line.items()
+    }
+
+
+def _traceback(out: TextIO, error: structlog.typing.ExcInfo) -> None:
+    """Without the values of variables, which may be secrets; the error itself may quote others."""
+    plain = io.StringIO()
+    structlog.dev.plain_traceback(plain, error)
+    out.write(printable(plain.getvalue(), keep="\n"))
+
+
 class _Recent(logging.Handler):
     """The last lines, in memory: for the support bundle, wherever the log itself goes."""
 
@@ -107,10 +129,13 @@ class _Recent(logging.Handler):
 _recent: Final = _Recent()
 
 
-def recent(site: str) -> Sequence[dict[str, Any]]:
-    """The last lines that were logged, less those of other sites; none before `set_up`."""
+def recent(site: str, *, with_nodes: bool = True) -> Sequence[dict[str, Any]]:
+    """The last lines that were logged, less those of other sites; none before `set_up`.
+
+    What the node says of itself may name any site, so it is not for everybody.
+    """
     lines = (json.loads(line) for line in _recent.lines)
-    return [line for line in lines if line.get("site", site) == site]
+    return [line for line in lines if line.get("site", site if with_nodes else None) == site]
 
 
 class _News(logging.Filter):

@@ -179,49 +179,91 @@ class Said(NamedTuple):
     language: Language
 
 
-@functools.lru_cache(2000)
+_LONGEST: Final = 2000
+"""Longer than anything of ours, so it is not looked at. What is filled in is cut where it is (`errors.cut`)."""
+_DEEPEST: Final = 4
+"""How many sentences stand in one another, at the most. `nothing is written ...: {why}` is the first of such."""
+
+
 def reason(text: str, language: Language) -> Said:
     """A trouble or a cure in the reader's language, if it is one of ours; else as it came."""
-    german = _german(text) if language == "de" else None
+    german = _kept(text) if language == "de" and len(text) <= _LONGEST else None
     return Said(text, "en") if german is None else Said(german, "de")
+
+
+@functools.lru_cache(2000)
+def _kept(text: str) -> str | None:
+    return _german(text, _DEEPEST)
 
 
 _HOLE: Final = re.compile(r"\{(\w+)\}")
 
 
-def _pattern(english: str) -> re.Pattern[str]:
-    parts = _HOLE.split(english)
-    literal, named = parts[::2], parts[1::2]
-    holes = [f"(?P<{name}>.+?)" for name in named] + [""]
-    return re.compile(
-        "".join(re.escape(text) + hole for text, hole in zip(literal, holes, strict=True)), re.DOTALL
-    )
+class _Pattern(NamedTuple):
+    """The fixed parts of a sentence, in order, and the names of the holes between them.
+
+    No regular expression: what fills the holes may be written by somebody who knows the sentences, and
+    searching for one part after another never goes back.
+    """
+
+    fixed: tuple[str, ...]
+    names: tuple[str, ...]
+    german: str
+
+    def fillings(self, text: str) -> list[str] | None:
+        """What stands in the holes, never nothing; None if the text is not this sentence."""
+        first, *others = self.fixed
+        if not text.startswith(first):
+            return None
+        if not others:
+            return [] if text == first else None
+        found, at = [], len(first)
+        for part in others[:-1]:
+            end = text.find(part, at + 1)
+            if end < 0:
+                return None
+            found.append(text[at:end])
+            at = end + len(part)
+        end = len(text) - len(others[-1])
+        if end <= at or not text.endswith(others[-1]):
+            return None
+        return [*found, text[at:end]]
 
 
 @functools.cache
-def _patterns() -> list[tuple[re.Pattern[str], str]]:
-    """What says most by itself comes first. Made when the first page in German is."""
+def _patterns() -> dict[str, list[_Pattern]]:
+    """By the first character, and under "" those that begin with a hole; the others hold these too.
+
+    What says most by itself comes first. Made when the first page in German is.
+    """
     by_length = sorted(GERMAN.items(), key=lambda one: -len(_HOLE.sub("", one[0])))
-    return [(_pattern(english), german) for english, german in by_length]
+    parts = [(_HOLE.split(english), german) for english, german in by_length]
+    every = [_Pattern(tuple(one[::2]), tuple(one[1::2]), german) for one, german in parts]
+    begins = {one.fixed[0][:1] for one in every}
+    return {begin: [one for one in every if one.fixed[0][:1] in {"", begin}] for begin in begins | {""}}
 
 
-def _german(text: str) -> str | None:
+def _german(text: str, depth: int) -> str | None:
+    """`depth` bounds the work: what is filled in is looked at as a sentence that often, and no more."""
+    if not depth:
+        return None
     parts = text.split("; ")
-    told = [_sentence(part) for part in parts]
-    if len(parts) > 1 and all(told):
-        return "; ".join(filter(None, told))
-    if (whole := _sentence(text)) is not None:
+    told = [_sentence(part, depth) for part in parts]
+    if len(parts) == 1 or all(told):
+        return "; ".join(filter(None, told)) or None
+    if (whole := _sentence(text, depth)) is not None:
         return whole
     return "; ".join(german or part for german, part in zip(told, parts, strict=True)) if any(told) else None
 
 
-def _sentence(text: str) -> str | None:
-    for pattern, german in _patterns():
-        if found := pattern.fullmatch(text):
-            return german.format(**{name: _german(part) or part for name, part in found.groupdict().items()})
-    if (found := _WITH_CURE.fullmatch(text)) and (what := _german(found[1])):
-        return f"{what} ({_german(found[2]) or found[2]})"
+def _sentence(text: str, depth: int) -> str | None:
+    patterns = _patterns()
+    for pattern in patterns.get(text[:1], patterns[""]):
+        fillings = pattern.fillings(text)
+        if fillings is not None:
+            told = [_german(one, depth - 1) or one for one in fillings]
+            return pattern.german.format(**dict(zip(pattern.names, told, strict=True)))
+    what, bracket, cure = text.partition(" (")
+    if bracket and cure[:-1] and cure.endswith(")") and (german := _german(what, depth - 1)):
+        return f"{german} ({_german(cure[:-1], depth - 1) or cure[:-1]})"
     return None
-
-
-_WITH_CURE: Final = re.compile(r"(.+?) \((.+)\)", re.DOTALL)

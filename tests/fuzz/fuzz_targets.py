@@ -5,6 +5,7 @@ import base64
 import contextlib
 import functools
 import json
+import re
 import sqlite3
 import ssl
 import tempfile
@@ -19,7 +20,7 @@ import notice_kit as kit
 from fuzz_kit import VALUES, Target, bent, changed, encoded, json_like, repeated, text_like
 from hypothesis import strategies as st
 
-from presencebridge import config
+from presencebridge import config, reasons
 from presencebridge.cluster import records
 from presencebridge.cluster.engine import EngineError, Entry, Stale
 from presencebridge.cluster.files import Seal, SharedFiles, new_key
@@ -487,6 +488,31 @@ def _match(told: tuple[list[PbxUser], list[wire.User]]) -> None:
     for one in found.left:
         matching.in_words(one)
 
+
+# What is told in German ----------------------------------------------------------------------------
+
+
+@st.composite
+def _troubles(draw: st.DrawFn, depth: int = 4) -> str:
+    """Sentences of ours, in whose holes others have written more of the same."""
+    others = _troubles(depth - 1) if depth else st.nothing()
+    pieces = re.split(r"\{\w+\}", draw(st.sampled_from(sorted(reasons.GERMAN))))
+    told = pieces[0]
+    for piece in pieces[1:]:
+        told += draw(others | st.sampled_from(["x", "; ", " (", ")", "{why}", ""])) + piece
+    return told + draw(st.sampled_from(["", "", "; ", "; x", " (x)"])) * draw(st.sampled_from([1, 1, 200]))
+
+
+def _in_german(text: str) -> None:
+    """The text in pieces, as the page might have one in each row."""
+    reasons._kept.cache_clear()
+    for start in range(0, len(text), _ROW):
+        piece = text[start : start + _ROW]
+        said = reasons.reason(piece, "de")
+        assert said.language == "de" or said.text == piece
+
+
+_ROW = 250
 
 # What stands on the disk ----------------------------------------------------------------------------
 
@@ -983,6 +1009,20 @@ TARGETS = [
         (LinkError,),
     ),
     Target("matching", _match, _directories()),
+    Target(
+        "German",
+        _in_german,
+        _troubles() | text_like("3CX's answer to x is not what it should be: y; check tenant_id"),
+        (),
+        lambda size: ("x; " + "ended on " * (_ROW // 9))[:_ROW] * (size // _ROW),
+    ),
+    Target(
+        "German: one behind the other",
+        _in_german,
+        st.just("double: a is an address of b"),
+        (),
+        lambda size: "a can't be reached: b; " * (size // 23),
+    ),
     Target("config", _load_config, _configs()),
     Target(
         "config: lines",

@@ -79,7 +79,7 @@ class FakeTeams:
 
 
 class FakePbx:
-    """Notes calls; `slow`, `faults` and `ignores` by extension, `calls_fault` for the calls, `fault` for all."""
+    """Notes calls; `slow`, `faults`, `ignores` by extension, `calls_fault` for the calls, `fault` for all."""
 
     def __init__(self, log: list[str] | None = None) -> None:
         self.log = [] if log is None else log

@@ -266,6 +266,12 @@ def test_every_reason_has_words_and_all_but_an_exclusion_a_cure():
         assert what.startswith("double") == (why in DOUBLE)
 
 
+def test_words_hold_no_more_of_an_address_than_a_person_reads():
+    for why in Reason:
+        what, _ = in_words(Left("101", "Eve", "e" * 20_000, why, ("o" * 20_000, "102" * 9_000)))
+        assert len(what) < 700
+
+
 def test_words_name_whom_it_is_about():
     told = found(on_3cx("101", "annie@example.org"), on_3cx("102", "ann@example.org"))
     assert in_words(told.left[0])[0] == "ann@example.org is with extension 102 already"

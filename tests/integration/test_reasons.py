@@ -2,6 +2,7 @@
 
 import ast
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -136,3 +137,33 @@ def test_what_is_not_ours_stays_as_it_came():
     for text in ("", "a page of a proxy", "GET /Users: 418 I am a teapot"):
         assert reason(text, "de") == (text, "en")
         assert reason(text, "en") == (text, "en")
+
+
+KNOWN = "ended on "
+LONG = "everybody is read every s instead of every s: "
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "GET /xapi/v1/Users: 500 x; " + KNOWN * 24,
+        "nobody in Entra has the address " + KNOWN * 28,
+        "nobody in Entra has the address " + LONG * 350,
+        "nobody in Entra has the address " + KNOWN * 210,
+        "a can't be reached: b; " * 86,
+        "double: a is an address of b; " * 66,
+        "statuses can't be read: " * 80 + "(" * 50,
+        "; " * 900,
+    ],
+    ids=lambda text: f"{text[:24]} {len(text)}",
+)
+def test_who_knows_our_sentences_can_not_make_them_costly(text: str):
+    """What others write into an error is read as sentences of ours; each once doubled the work."""
+    begun = time.process_time()
+    reason(text, "de")
+    assert time.process_time() - begun < 0.5
+
+
+def test_what_is_longer_than_any_of_ours_is_not_looked_at():
+    text = "Entra refused the sign-in: " + "x" * 2000
+    assert reason(text, "de") == (text, "en")

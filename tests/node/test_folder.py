@@ -1,12 +1,16 @@
 """A folder of sites: each for itself, coming, changing and going while the others do not notice."""
 
+import logging
 import re
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import httpx2
 import pytest
+import structlog
 from folder_kit import found, offices, running, until
 
+from presencebridge import log
 from presencebridge.node import site as site_module
 
 
@@ -258,3 +262,42 @@ async def test_who_may_see_one_site_is_told_of_no_other_at_the_door(tmp_path):
             node.node._refused("berlin", "full")
             assert "berlin" not in (await node.ask("/metrics", "b" * 20)).text
             assert 'reason="full"' in (await node.ask("/metrics", "a" * 20)).text
+
+
+@pytest.fixture
+def logged() -> Iterator[None]:
+    root, own = logging.getLogger(), logging.getLogger("presencebridge")
+    before = root.handlers, root.level, own.level
+    log.set_up(terminal=False)
+    log._recent.lines.clear()
+    yield
+    log._recent.lines.clear()
+    root.handlers, root.level, own.level = before
+    structlog.reset_defaults()
+
+
+@pytest.mark.usefixtures("logged")
+async def test_the_log_of_one_site_tells_who_may_see_only_that_of_no_other(tmp_path):
+    everything, limited = "0123456789abcdef-all", "0123456789abcdef-bonn"
+    async with offices(tmp_path, "berlin", "bonn"):
+        text = (tmp_path / "node.toml").read_text()
+        access = '[[operator.access]]\ntoken_file = "bonn.token"\nsites = ["bonn"]\n'
+        text = text.replace("[webhook]", f'token_file = "all.token"\n{access}[webhook]')
+        (tmp_path / "node.toml").write_text(text)
+        for name, token in (("all", everything), ("bonn", limited)):
+            (tmp_path / f"{name}.token").write_text(token)
+        async with running(tmp_path) as node:
+            await node.in_step("berlin", "bonn")
+            structlog.get_logger("presencebridge.node").error("node", reason="berlin and bonn share a path")
+            headers = {"Authorization": f"Bearer {everything}"}
+            for site, person in (("berlin", "100"), ("bonn", "101")):
+                url = f"/sites/{site}/api/people/{person}/pause"
+                assert (await node.http.post(url, json={}, headers=headers)).is_success
+            whole = found(await node.ask("/sites/bonn/api/log", everything))
+            told = found(await node.ask("/sites/bonn/api/log", limited))
+    assert told
+    assert {line.get("site") for line in told} == {"bonn"}
+    assert "berlin" not in str(told)
+    assert [line["person"] for line in told if line["event"] == "operator"] == ["101"]
+    assert "berlin and bonn share a path" in str(whole)
+    assert [line["person"] for line in whole if line["event"] == "operator"] == ["101"]

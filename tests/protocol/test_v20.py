@@ -88,6 +88,8 @@ def test_people_of_the_pbx_by_their_own_list():
         PbxUser("101", "Ann A", "ann@example.org"),
         PbxUser("102", "Bob", "", enabled=False),
     )
+    (endless,) = v20.parse_directory(users({"Number": "103", "DisplayName": "e" * 20_000}))
+    assert len(endless.name) == 256
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from presencebridge.cli.saying import say
 from presencebridge.errors import Misconfigured, Problem
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def show(*, config: Path) -> None:
     section = _section_of(config)
     from presencebridge.cluster.opening import shown
 
-    print("\n".join(asyncio.run(shown(section))))
+    for line in asyncio.run(shown(section)):
+        say(line)
 
 
 @cluster.command

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from presencebridge.cli.saying import say
 from presencebridge.cli.which import config_of, folder_of, path_of
 from presencebridge.config import site_files
 from presencebridge.errors import Misconfigured
@@ -61,13 +62,14 @@ def doctor(
     for name in names:
         file = folder / f"{name}.toml" if folder else config
         if len(names) > 1 and not as_json:
-            print(f"== {name}", flush=True)
+            say(f"== {name}")
         try:
             loaded = config_of(config, name or site)
         except Misconfigured as error:
             if len(names) == 1:
                 raise
-            print("\n".join(str(problem) for problem in error.problems), file=sys.stderr, flush=True)
+            for problem in error.problems:
+                say(str(problem), lines=True, file=sys.stderr)
             worst = 2
             continue
         examined = Site(loaded, file, Outside(), wishes, Account.of_the_service(), path_of(name))
@@ -75,7 +77,7 @@ def doctor(
         told += [one | {"site": name} if name else one for one in findings.as_json(found)]
         worst = max(worst, findings.exit_status(found))
         if not as_json:
-            print(findings.summary(found), flush=True)
+            say(findings.summary(found))
     if as_json:
         print(json.dumps(told, indent=2))
     return worst
@@ -89,5 +91,5 @@ async def _examined(site: "Site", *, quiet: bool) -> list["Finding"]:
     async for one in examine(site):
         found.append(one)
         if not quiet:
-            print(findings.line(one), flush=True)
+            say(findings.line(one), lines=True)
     return found

@@ -13,6 +13,7 @@ from presencebridge.cli.emulate import emulate
 from presencebridge.cli.init import init
 from presencebridge.cli.operator import pause, people, refresh, resume, status, watch, why
 from presencebridge.cli.pbx import pbx
+from presencebridge.cli.saying import say
 from presencebridge.cli.service import check, login, run
 from presencebridge.cli.simulate import simulate
 from presencebridge.cli.support import support
@@ -52,15 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         result = app(arguments, result_action="return_value")
     except Misconfigured as error:
         for problem in error.problems:
-            print(problem, file=sys.stderr)
+            say(str(problem), lines=True, file=sys.stderr)
         sys.exit(2)
     except BridgeError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", lines=not isinstance(error, LinkError), file=sys.stderr)
         if isinstance(error, LinkError) and error.cure:
-            print(f"    cure: {error.cure}", file=sys.stderr)
+            say(f"    cure: {error.cure}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

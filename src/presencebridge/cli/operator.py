@@ -15,10 +15,12 @@ from rich.live import Live
 from rich.table import Table
 
 from presencebridge import words
+from presencebridge.cli.saying import say
 from presencebridge.cli.watching import Board, local, story_lines
 from presencebridge.cli.which import running
 from presencebridge.config import secret
 from presencebridge.errors import BridgeError
+from presencebridge.printable import printable
 
 _TIMEOUT_S = 10
 _SILENT_S = 60
@@ -55,16 +57,17 @@ def status(*, config: Path, site: str = "", as_json: bool = False, probe: bool =
         print(json.dumps(overview, indent=2))
         return _exit_status(overview)
     if overview["dry_run"]:
-        print("dry run: this is how it would be; nothing is written")
+        say("dry run: this is how it would be; nothing is written")
     for link in overview["links"]:
         name = words.link_name(link["name"])
-        print(f"{name:<24} {link['state']:<10} since {local(link['since'])}  {link['reason']}")
+        say(f"{name:<24} {link['state']:<10} since {local(link['since'])}  {link['reason']}")
         if link["cure"]:
-            print(f"{'':<24} cure: {link['cure']}")
+            say(f"{'':<24} cure: {link['cure']}")
     for why_not in overview.get("out_of_step", []):
-        print(f"not in step: {why_not}")
+        say(f"not in step: {why_not}")
     for note in overview.get("expiring", []):
-        print(f"warning: {note['what']}\n{'':<24} cure: {note['cure']}")
+        say(f"warning: {note['what']}")
+        say(f"{'':<24} cure: {note['cure']}")
     _print_table(
         ("ext.", "person", "Teams", "3CX", "calls", "we hold", "condition"),
         [
@@ -82,7 +85,7 @@ def status(*, config: Path, site: str = "", as_json: bool = False, probe: bool =
     )
     for person in overview["people"]:
         for trouble in person["trouble"]:
-            print(f"{person['extension']}: {trouble}")
+            say(f"{person['extension']}: {trouble}")
     return _exit_status(overview)
 
 
@@ -94,11 +97,11 @@ def _status_of_sites(config: Path, *, as_json: bool) -> int:
         print(json.dumps(found, indent=2))
     else:
         if found["trouble"]:
-            print(f"node: {found['trouble']}")
+            say(f"node: {found['trouble']}")
         rows = [(one["name"], "yes" if one["in_step"] else "no", one["text"]) for one in sites]
         _print_table(("site", "in step", "how it stands"), rows)
         for line in _cluster_lines(found.get("cluster")):
-            print(line)
+            say(line)
     trouble = found["trouble"] or (found.get("cluster") or {}).get("trouble")
     return 0 if all(one["in_step"] for one in sites) and not trouble else 1
 
@@ -119,7 +122,7 @@ def _print_table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> None:
     for column in columns:
         table.add_column(column)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(printable, row))
     console = Console(highlight=False, markup=False)
     console.width = max(console.width, _TABLE_WIDTH)
     console.print(table)
@@ -156,22 +159,24 @@ def people(
         return 1 if found["trouble"] else 0
     if found["looked_at"]:
         doubles = sum(one["double"] for one in found["left"])
-        print(
+        say(
             f"{len(found['matched'])} matched, {len(found['left'])} not ({doubles} double), "
             f"as of {local(found['looked_at'])}"
         )
     else:
-        print("still looking for who is who")
+        say("still looking for who is who")
     for note in filter(None, [found["trouble"], *found["notes"]]):
-        print(note["what"] + (f"\n    cure: {note['cure']}" if note["cure"] else ""))
+        say(note["what"])
+        if note["cure"]:
+            say(f"    cure: {note['cure']}")
     _print_table(
         ("ext.", "person", "Teams", "by"),
         [(one["extension"], one["name"], one["teams_name"], one["by"]) for one in found["matched"]],
     )
     for one in found["left"]:
-        print(f"{one['extension']} {one['name'] or one['address']}: {one['why']}")
+        say(f"{one['extension']} {one['name'] or one['address']}: {one['why']}")
         if one["cure"]:
-            print(f"    cure: {one['cure']}")
+            say(f"    cure: {one['cure']}")
     return 1 if found["trouble"] else 0
 
 
@@ -190,20 +195,20 @@ def why(person: str, *, config: Path, site: str = "") -> None:
     with _service(config, site) as service:
         page = _ask(service, "GET", f"/api/people/{quote(person, safe='')}")
     seen = page["person"]
-    print(f"{seen['name']} (extension {seen['extension']}, {seen['teams_name']}): {seen['condition']}")
+    say(f"{seen['name']} (extension {seen['extension']}, {seen['teams_name']}): {seen['condition']}")
     legs = "unknown" if seen["legs"] is None else ", ".join(seen["legs"]) or "no call"
-    print(f"  Teams shows {seen['teams'] or 'unknown'}; 3CX shows {seen['status'] or 'unknown'}; {legs}")
-    print(f"  we hold: {seen['holding']}")
+    say(f"  Teams shows {seen['teams'] or 'unknown'}; 3CX shows {seen['status'] or 'unknown'}; {legs}")
+    say(f"  we hold: {seen['holding']}")
     if page["dry_run"]:
-        print("  dry run: what is told here would be done, and nothing is written")
+        say("  dry run: what is told here would be done, and nothing is written")
     for trouble in seen["trouble"]:
-        print(f"  trouble: {trouble}")
+        say(f"  trouble: {trouble}")
     if not page["why"]:
-        print("  nothing has happened since the service started")
+        say("  nothing has happened since the service started")
     for story in page["why"]:
-        print(f"{local(story['at'])}  {story['seen']}")
+        say(f"{local(story['at'])}  {story['seen']}")
         for did in story["did"]:
-            print(f"          - {did}")
+            say(f"          - {did}")
 
 
 def pause(person: str, *, config: Path, site: str = "", seconds: float | None = None) -> None:
@@ -223,14 +228,14 @@ def pause(person: str, *, config: Path, site: str = "", seconds: float | None = 
     with _service(config, site) as service:
         body = {} if seconds is None else {"seconds": seconds}
         _ask(service, "POST", f"/api/people/{quote(person, safe='')}/pause", body)
-    print(f"{person} is paused" + (f" for {seconds:g} s" if seconds is not None else ""))
+    say(f"{person} is paused" + (f" for {seconds:g} s" if seconds is not None else ""))
 
 
 def resume(person: str, *, config: Path, site: str = "") -> None:
     """End a pause."""
     with _service(config, site) as service:
         _ask(service, "POST", f"/api/people/{quote(person, safe='')}/resume", {})
-    print(f"{person} is no longer paused")
+    say(f"{person} is no longer paused")
 
 
 def refresh(*, config: Path, site: str = "") -> None:
@@ -245,7 +250,7 @@ def refresh(*, config: Path, site: str = "") -> None:
     """
     with _service(config, site) as service:
         _ask(service, "POST", "/api/refresh", {})
-    print("everything is read again from both sides")
+    say("everything is read again from both sides")
 
 
 def watch(*, config: Path, site: str = "", lines: Annotated[bool, Parameter(negative="")] = False) -> None:
@@ -263,10 +268,11 @@ def watch(*, config: Path, site: str = "", lines: Annotated[bool, Parameter(nega
     console = Console()
     with _service(config, site) as service:
         if lines or not console.is_terminal:
-            print(f"watching {service.base_url}; Ctrl-C ends it", flush=True)
+            say(f"watching {service.base_url}; Ctrl-C ends it")
             for event, told in _events(service, "/api/events"):
                 if event == "decision":
-                    print(*story_lines(told), sep="\n", flush=True)
+                    for line in story_lines(told):
+                        say(line)
         else:
             board = Board(config.stem)
             with Live(board, console=console, screen=True, refresh_per_second=4):
@@ -310,7 +316,7 @@ def _probed(service: httpx2.Client) -> int:
         answer = service.get("/livez")
     except httpx2.TransportError as error:
         raise BridgeError(f"nothing answers at {service.base_url}") from error
-    print(answer.text.strip())
+    say(answer.text.strip(), lines=True)
     return 0 if answer.status_code == 200 else 1
 
 

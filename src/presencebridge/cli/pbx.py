@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import App
 
+from presencebridge.cli.saying import say
 from presencebridge.cli.which import config_of
 from presencebridge.core.model import STATUSES
 from presencebridge.core.policy import canonical_status
@@ -24,7 +25,7 @@ _SHORT = {"avail": "Available", "oof": "Out of office", "custom1": "Custom 1", "
 async def get(extension: str, *, config: Path) -> None:
     """The status of an extension."""
     async with _side(config) as pbx:
-        print(await pbx.statuses.status(extension))
+        say(await pbx.statuses.status(extension))
 
 
 @pbx.command(name="set")
@@ -49,7 +50,7 @@ async def set_(extension: str, status: str, *, config: Path) -> None:
         change = await pbx.statuses.change_status(extension, STATUSES, wanted)
     if change.after != wanted:
         raise BridgeError(f"extension {extension}: 3CX accepted the change and still shows {change.after}")
-    print(f"{extension}: {change.after}" + ("" if change.wrote else " (it was already)"))
+    say(f"{extension}: {change.after}" + ("" if change.wrote else " (it was already)"))
 
 
 @pbx.command
@@ -58,11 +59,11 @@ async def calls(*, config: Path) -> None:
     async with _side(config) as pbx:
         legs = await pbx.calls.legs()
     for extension, states in sorted(legs.by_extension.items()):
-        print(f"{extension}  {', '.join(states)}")
+        say(f"{extension}  {', '.join(states)}")
     for what in legs.unreadable.values():
-        print(what)
+        say(what)
     if not legs.by_extension and not legs.unreadable:
-        print("no calls")
+        say("no calls")
 
 
 @contextlib.asynccontextmanager

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from presencebridge.cli.saying import say
 from presencebridge.cli.which import config_of, folder_of
 from presencebridge.config import Config, advise, load, node_of, not_shared, site_files, site_of
 from presencebridge.errors import Misconfigured, Problem
@@ -171,9 +172,9 @@ def login(*, config: Path, site: str = "", watcher: str = "default") -> None:
         cure = f"use one of {', '.join(known)}, or add it to [teams.webhook] watchers"
         raise Misconfigured([Problem("--watcher", f"there is no watcher {watcher}", cure)])
     tokens = watcher_tokens(loaded, watcher)
-    who = asyncio.run(tokens.sign_in(lambda text: print(text, flush=True)))
+    who = asyncio.run(tokens.sign_in(say))
     _share_sign_in(config, site, loaded, watcher)
-    print(f"watcher {watcher} is signed in as {who}; a running service takes it up within half a minute")
+    say(f"watcher {watcher} is signed in as {who}; a running service takes it up within half a minute")
 
 
 def _wanted_all_the_same() -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from presencebridge.cli.saying import say
 from presencebridge.cli.which import config_of
 from presencebridge.config import Config
 from presencebridge.core.model import Presence
@@ -51,7 +52,7 @@ async def get(person: str, *, config: Path) -> None:
         found = await graph.presences([await _user(loaded, graph, person)])
     if not found:
         raise BridgeError(f"Graph does not tell the presence of {person}")
-    print(f"{found[0].availability}/{found[0].activity}")
+    say(f"{found[0].availability}/{found[0].activity}")
 
 
 @teams.command(name="set")
@@ -88,7 +89,7 @@ async def set_(
             await graph.set_preferred(user, pair, seconds)
         else:
             await graph.set_presence(user, pair, seconds)
-    print(f"{person}: {'preferred presence' if preferred else 'session'} {pair} for {duration}")
+    say(f"{person}: {'preferred presence' if preferred else 'session'} {pair} for {duration}")
 
 
 @teams.command
@@ -108,7 +109,7 @@ async def clear(person: str, *, config: Path, preferred: bool = False) -> None:
     async with _as_app(loaded) as graph:
         user = await _user(loaded, graph, person)
         await (graph.clear_preferred(user) if preferred else graph.clear_presence(user))
-    print(f"{person}: cleared")
+    say(f"{person}: cleared")
 
 
 @subscriptions.command(name="list")
@@ -120,9 +121,9 @@ async def list_(*, config: Path, watcher: str = "default") -> None:
         found = await list_all(graph)
     for one in found:
         people = one.resource.count("'") // 2 or 1
-        print(f"{one.id}  until {one.expiration_date_time:%Y-%m-%d %H:%M:%S} UTC  {people} people")
+        say(f"{one.id}  until {one.expiration_date_time:%Y-%m-%d %H:%M:%S} UTC  {people} people")
     if not found:
-        print("none")
+        say("none")
 
 
 @subscriptions.command
@@ -148,7 +149,7 @@ async def create(*, config: Path, watcher: str = "default") -> None:
         except Conflict as error:
             error.cure = "the account has one already: presencebridge teams subscriptions renew, or delete"
             raise
-    print(f"{held.id}: created for {len(ids)} people")
+    say(f"{held.id}: created for {len(ids)} people")
 
 
 @subscriptions.command
@@ -177,11 +178,11 @@ async def renew(
         for one in await _named(graph, subscription):
             if reauthorize:
                 await graph.run(calls.reauthorize_subscription(one))
-                print(f"{one}: reauthorized")
+                say(f"{one}: reauthorized")
             else:
                 made = await graph.run(calls.renew_subscription(one, end))
                 until = made.expiration_date_time if made else end
-                print(f"{one}: until {until:%Y-%m-%d %H:%M:%S} UTC")
+                say(f"{one}: until {until:%Y-%m-%d %H:%M:%S} UTC")
 
 
 @subscriptions.command
@@ -202,7 +203,7 @@ async def delete(subscription: str | None = None, *, config: Path, watcher: str 
     async with _as_watcher(config_of(config), watcher) as graph:
         for one in await _named(graph, subscription):
             await graph.run(calls.delete_subscription(one))
-            print(f"{one}: deleted")
+            say(f"{one}: deleted")
 
 
 async def _named(graph: "GraphClient", subscription: str | None) -> list[str]:
@@ -212,7 +213,7 @@ async def _named(graph: "GraphClient", subscription: str | None) -> list[str]:
         return [subscription]
     found = [one.id for one in await list_all(graph) if "presences" in one.resource.casefold()]
     if not found:
-        print("none")
+        say("none")
     return found
 
 

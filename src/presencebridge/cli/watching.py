@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from presencebridge import words
+from presencebridge.printable import all_printable
 
 _MOST_STORIES: Final = 200
 _RANKS: Final = {"trouble": 0, "waiting": 1, "working": 2}
@@ -40,6 +41,7 @@ class Board:
 
     def hear(self, event: str, told: Any) -> None:
         """Take in an event of /api/events?people; one that is not known says nothing here."""
+        told = all_printable(told)
         if event == "people":
             is_first = not self._people
             for person in told:

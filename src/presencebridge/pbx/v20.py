@@ -15,7 +15,7 @@ import msgspec
 
 from presencebridge.core.model import CUSTOM_1, CUSTOM_2, OUT_OF_OFFICE
 from presencebridge.core.policy import canonical_status
-from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain
+from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain, cut
 from presencebridge.pbx.answers import Licence, PbxUser
 
 T = TypeVar("T")
@@ -193,7 +193,7 @@ def parse_directory(body: bytes) -> tuple[PbxUser, ...]:
     return tuple(
         PbxUser(
             user.number,
-            user.display_name or " ".join(filter(None, (user.first_name, user.last_name))),
+            cut(user.display_name or " ".join(filter(None, (user.first_name, user.last_name)))),
             (user.email_address or "").strip(),
             user.enabled is not False,
         )

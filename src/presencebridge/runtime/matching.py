@@ -18,6 +18,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from presencebridge.errors import cut
 from presencebridge.runtime.ports import PbxUser, TeamsUser
 
 
@@ -363,6 +364,6 @@ _WORDS: Final[Mapping[Reason, tuple[str, str]]] = {
 def in_words(left: Left) -> tuple[str, str]:
     """Why somebody was not matched, and what can be done about it."""
     what, cure = _WORDS[left.why]
-    first, second = (*left.others, "", "")[:2]
-    others = " and ".join(left.others)
-    return what.format(address=left.address, others=others, first=first, second=second), cure
+    first, second = map(cut, (*left.others, "", "")[:2])
+    others = cut(" and ".join(left.others))
+    return what.format(address=cut(left.address), others=others, first=first, second=second), cure

@@ -11,6 +11,7 @@ from typing import Protocol
 from urllib.parse import quote
 
 import msgspec
+import structlog
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -144,7 +145,9 @@ class _BySite:
         app = self._apps.get(name)
         if app is None:  # those of sites that are gone are few, and small
             app = self._apps[name] = site_app(lambda: _running(self._node, name))
-        await app(scope, receive, send)
+        told_as = {"site": name} if self._node.alone is None else {}
+        with structlog.contextvars.bound_contextvars(**told_as):  # what is ordered is logged as this site's
+            await app(scope, receive, send)
 
 
 class _Common:

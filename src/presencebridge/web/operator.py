@@ -16,7 +16,7 @@ from presencebridge import log
 from presencebridge.metrics import Metrics
 from presencebridge.notify import Standing
 from presencebridge.web import views
-from presencebridge.web.guard import IS_TRUSTED
+from presencebridge.web.guard import IS_TRUSTED, MAY_SEE
 from presencebridge.web.page import Looked, Page
 
 _PING_S: Final = 15
@@ -96,8 +96,8 @@ class _Pages:
     async def matching(self, _request: Request) -> Response:
         return _json(self._site.matching())
 
-    async def log(self, _request: Request) -> Response:
-        return _json(log.recent(self._site.name))
+    async def log(self, request: Request) -> Response:
+        return _json(log.recent(self._site.name, with_nodes=request.scope[MAY_SEE] is None))
 
     async def pause(self, request: Request) -> Response:
         body = await _order(request)
