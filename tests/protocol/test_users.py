@@ -226,12 +226,5 @@ async def test_a_few_names_are_asked_for_by_name():
     assert all("$filter" in request.url.params for request in graph.asked)
 
 
-@pytest.mark.parametrize("order", [(1, 2), (2, 1)])
-async def test_whose_an_address_of_several_is_does_not_depend_on_the_order_of_the_answer(order):
-    graph = Graph(pages([user(n) | {"mail": "shared@example.org"} for n in order]))
-    found = await graph.teams.find(["shared@example.org"])
-    assert found["shared@example.org"].id == min(user(n)["id"] for n in order)
-
-
 def test_a_page_is_as_large_as_graph_makes_it():
     assert calls.list_users().path == "/v1.0/users?$select=id,userPrincipalName,mail,displayName&$top=999"
