@@ -129,7 +129,6 @@ def test_trouble_in_the_midst_of_it(kind, person):
     [
         ("watcher signed out", 8),
         ("teams 403", 20),
-        ("teams cut", 20),
         ("bridge unconnected", 12),
     ],
 )
