@@ -84,7 +84,7 @@ MUTANTS: Final = {
         "the status is not read before it is written", defects.written_blindly, 0, "none", 0.02, 0.06
     ),
     "forgets at restart": Mutant("the store is not read", defects.forgets_at_restart, 7, "all", 5.94, 6.42),
-    "gives up": Mutant("a write that failed is not tried again", defects.gives_up, 30, "all", 2.6, 2.92),
+    "gives up": Mutant("a write that failed is not tried again", defects.gives_up, 78, "all", 0.39, 0.9),
     "call never ends": Mutant(
         "the end of the last call is not seen", defects.call_never_ends, 1, "none", 0.19, 0.25
     ),
