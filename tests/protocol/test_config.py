@@ -193,6 +193,13 @@ def test_unknown_sections_and_words_are_named_with_the_known_ones(write):
     assert "preset" in found["[policy] presets"][1]
 
 
+def test_a_path_with_a_zero_byte_is_told_like_any_other_that_is_none(write):
+    file = write(teams=TEAMS | {"client_secret_file": "no"}, pbx=PBX, state={"dir": "no"})
+    file.write_text(file.read_text().replace('"no"', '"a\\u0000b"'))
+    assert wrong(file)["[teams] client_secret_file"] == ("a path has no zero byte in it", "a path in quotes")
+    assert "[state] dir" in wrong(file)
+
+
 def test_every_word_that_is_wrong_is_told_at_once(write):
     path = write(
         [{"teams": "ann@example.org"}, {"teams": 5, "extension": 101, "x": 1}],

@@ -243,4 +243,6 @@ def _path(folder: Path, kind: type, value: object) -> object:
         raise NotImplementedError(kind)  # how a hook tells msgspec that the type is not its business
     if not isinstance(value, str):
         raise ValueError("a path is a text in quotes")  # noqa: TRY004 - what msgspec takes for invalid
+    if "\0" in value:
+        raise ValueError("a path has no zero byte in it")
     return handed_over(folder / value)
