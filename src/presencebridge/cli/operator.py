@@ -268,8 +268,9 @@ def watch(*, config: Path, site: str = "", lines: Annotated[bool, Parameter(nega
     console = Console()
     with _service(config, site) as service:
         if lines or not console.is_terminal:
-            say(f"watching {service.base_url}; Ctrl-C ends it")
-            for event, told in _events(service, "/api/events"):
+            for number, (event, told) in enumerate(_events(service, "/api/events")):
+                if number == 0:  # from here on nothing is missed
+                    say(f"watching {service.base_url}; Ctrl-C ends it")
                 if event == "decision":
                     for line in story_lines(told):
                         say(line)
