@@ -197,7 +197,7 @@ def lines_of_all_kinds() -> None:
         PresenceSeen(Presence(odd, odd), Source.READ, 1.0), ChangeStatus(Because.TEAMS_BUSY, (odd,), "Away")
     )
     logger.warning("decision", person="101", decided=decided)
-    logging.getLogger("a.library").warning("It says %s", ODD.partition("\r")[0])
+    logging.getLogger("msal").warning("It says %s", ODD.partition("\r")[0])
 
 
 @pytest.mark.usefixtures("set_back")
