@@ -14,15 +14,15 @@ async def read_bounded(response: Response, most: int, what: str) -> bytes:
     return bytes(body)
 
 
-class Room:
+class ListLimit:
     """For a list, over all its pages: each of them is bounded, and there may be thousands."""
 
     def __init__(self, people: int, megabytes: int) -> None:
         self._people = people
         self._bytes = megabytes * 1_000_000
 
-    def take(self, people: int, size: int) -> bool:
-        """Whether there is room for another page of so many people and bytes."""
+    def allows(self, people: int, size: int) -> bool:
+        """Count another page, of so many people and bytes. Returns whether it is still within the limit."""
         self._people -= people
         self._bytes -= size
         return self._people >= 0 and self._bytes >= 0

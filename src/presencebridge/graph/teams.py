@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from presencebridge.bounded import Room
+from presencebridge.bounded import ListLimit
 from presencebridge.core.model import Presence
 from presencebridge.errors import Gone, Malformed, Refused
 from presencebridge.graph import calls, wire
@@ -92,11 +92,11 @@ class GraphTeams:
         """All pages, or an error: half a list would look as if the others had left."""
         found: list[wire.User] = []
         seen: set[str] = set()
-        room = Room(_MOST_PEOPLE, _MOST_MB)
+        limit = ListLimit(_MOST_PEOPLE, _MOST_MB)
         page = await self._graph.run(first)
         while True:
             size = sum(memoryview(one).nbytes for one in page.value) + len(page.next_link or "")
-            if not room.take(len(page.value), size):
+            if not limit.allows(len(page.value), size):
                 what = f"Graph's list of users is longer than {_MOST_PEOPLE} people or {_MOST_MB} MB"
                 cure = 'set match = "list" in [people], and name people by their object ids'
                 raise Malformed(what, cure=cure)

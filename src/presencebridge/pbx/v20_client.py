@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import httpx2
 import msgspec
 
-from presencebridge.bounded import Room, read_bounded
+from presencebridge.bounded import ListLimit, read_bounded
 from presencebridge.core.backoff import doubled
 from presencebridge.errors import Gone, LinkError, Malformed, Refused, TryAgain
 from presencebridge.pbx import v20
@@ -128,11 +128,11 @@ class V20Client:
         self, path: Callable[[int], str], parse: Callable[[bytes], Sequence[T]]
     ) -> AsyncIterator[Sequence[T]]:
         """A list of users, page by page; the last one is not full. Raises `LinkError`."""
-        room, skip = Room(_MOST_PEOPLE, _MOST_MB), 0
+        limit, skip = ListLimit(_MOST_PEOPLE, _MOST_MB), 0
         while True:
             body = await self.ask("GET", path(skip))
             users = parse(body)
-            if not room.take(len(users), len(body)):
+            if not limit.allows(len(users), len(body)):
                 what = f"3CX's list of users is longer than {_MOST_PEOPLE} people or {_MOST_MB} MB"
                 raise Malformed(what, cure="check that the address in [pbx] url is that of 3CX")
             yield users
