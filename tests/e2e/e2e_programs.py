@@ -43,7 +43,7 @@ def until(what: str, condition: Callable[[], bool], patience_s: float = PATIENCE
 def _holds(condition: Callable[[], bool]) -> bool:
     try:
         return condition()
-    except httpx2.TransportError:
+    except httpx2.HTTPError:  # it does not listen yet, or is not ready to answer
         return False
 
 

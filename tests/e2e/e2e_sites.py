@@ -294,17 +294,21 @@ class Site:
     def _knows_calls_of(self, number: int) -> bool:
         """Whether the service knows if this person has a call; what it is like, not every PBX tells."""
         legs = self.ask_pbx("GET", f"/extensions/{100 + number}")["legs"]
-        known = self.page(f"/api/people/{100 + number}").json()["person"]["legs"]
+        known = self.shown(f"/api/people/{100 + number}")["person"]["legs"]
         return known is not None and bool(known) == bool(legs)
 
     def holding(self, number: int) -> str:
-        return str(self.page(f"/api/people/{100 + number}").json()["person"]["holding"])
+        return str(self.shown(f"/api/people/{100 + number}")["person"]["holding"])
 
     def trouble(self, extension: int) -> str:
         """What the page says is wrong with a person."""
-        return " ".join(self.page(f"/api/people/{extension}").json()["person"]["trouble"])
+        return " ".join(self.shown(f"/api/people/{extension}")["person"]["trouble"])
 
     def page(self, path: str, json: Any = None) -> httpx2.Response:
         """The operator's listener; a `json` is posted."""
         method = "GET" if json is None else "POST"
         return self._http.request(method, f"http://127.0.0.1:{self.ports['page']}{path}", json=json)
+
+    def shown(self, path: str) -> Any:
+        """What the page has to say; one that does not run yet says 503, which `until` waits for."""
+        return self.page(path).raise_for_status().json()

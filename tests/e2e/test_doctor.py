@@ -65,7 +65,7 @@ def test_a_test_that_changes_something_wants_a_pause_first(site):
     assert "presencebridge pause 101" in found["write test"]["what"]
     assert "presencebridge pause 101" in found["session test"]["what"]
     assert site.command("pause", "101").returncode == 0
-    until("the pause holds", lambda: site.page("/api/people/101").json()["person"]["condition"] == "paused")
+    until("the pause holds", lambda: site.shown("/api/people/101")["person"]["condition"] == "paused")
     found = findings(site, *words)
     assert (found["write test"]["state"], found["session test"]["state"]) == ("fine", "fine")
     assert site.status(1) == "Available"

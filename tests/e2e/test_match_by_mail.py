@@ -29,7 +29,7 @@ def by_mail(new_site: Callable[..., Site]) -> Iterator[Site]:
 
 
 def served(site: Site) -> dict[str, str]:
-    return {one["extension"]: one["name"] for one in site.page("/api/people").json()["people"]}
+    return {one["extension"]: one["name"] for one in site.shown("/api/people")["people"]}
 
 
 def until_served(site: Site, wanted: dict[str, str]) -> None:
@@ -136,5 +136,5 @@ def test_while_a_list_can_not_be_read_everybody_stays_and_the_page_says_so(by_ma
 
 
 def _cure(site: Site) -> bool:
-    links = site.page("/api/people").json()["links"]
+    links = site.shown("/api/people")["links"]
     return any("User.Read.All" in link["cure"] for link in links if link["name"] == "people")

@@ -86,7 +86,7 @@ def test_a_status_set_by_hand_is_left_alone_until_the_next_meeting(site: Site) -
     site.until_at_rest()
     assert site.status(1) == "Available"
     site.client(1, FREE)
-    until("the page shows it", lambda: site.page("/api/people/101").json()["person"]["teams"] == FREE)
+    until("the page shows it", lambda: site.shown("/api/people/101")["person"]["teams"] == FREE)
     site.client(1, "Busy/Busy")
     site.until_status(1, "Away")
 

@@ -183,4 +183,4 @@ def test_the_operators_listener_takes_orders_from_its_own_page_only(site: Site) 
     assert httpx2.post(f"{url}/api/people/101/pause", content=b"{}").status_code == 400
     assert httpx2.get(f"{url}/api/people", headers={"Host": "evil.example"}).status_code == 400
     assert httpx2.get(f"{url}/api/people/101/pause").status_code == 404
-    assert site.page("/api/people/101").json()["person"]["condition"] == "in step"
+    assert site.shown("/api/people/101")["person"]["condition"] == "in step"

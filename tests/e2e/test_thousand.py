@@ -93,7 +93,7 @@ def test_a_thousand_people_are_in_step_and_nobody_is_asked_for_more_than_it_take
 def conditions(site: Site) -> dict[str, int]:
     """How many people are in step, waiting, in trouble ..."""
     found: dict[str, int] = {}
-    for one in site.page("/api/people").json()["people"]:
+    for one in site.shown("/api/people")["people"]:
         found[one["condition"]] = found.get(one["condition"], 0) + 1
     return found
 
