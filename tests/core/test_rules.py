@@ -789,6 +789,19 @@ def test_mirror_keeps_a_session_that_shows_a_status_while_teams_asks_for_the_sam
     book.notes(Because.STATUS_LEFT_ALONE)
 
 
+def test_the_end_of_a_call_ends_its_session_though_nothing_is_known_of_the_status():
+    book = play(MIRROR).feed(Started(), legs(CONNECTED)).expect(say_in_a_call()).feed(SESSION_SET)
+    book.feed(legs()).expect(clear()).feed(SESSION_CLEARED).expect(look_after_session())
+    book.feed(status(OUT_OF_OFFICE)).expect(SetPresence(Because.STATUS_SHOWN, PRESENTING, 300))
+
+
+def test_a_session_that_shows_a_status_stays_while_nothing_is_known_of_it():
+    book = at_rest(MIRROR).feed(status(OUT_OF_OFFICE))
+    book.expect(SetPresence(Because.STATUS_SHOWN, PRESENTING, 300)).feed(SESSION_SET)
+    book.feed(PbxLost(), legs()).expect()
+    book.feed(status(AVAILABLE)).expect(clear(PRESENTING, Because.STATUS_NOT_SHOWN))
+
+
 def test_a_call_replaces_the_session_that_shows_a_status_and_its_echo_is_known():
     book = (
         at_rest(MIRROR).feed(status(OUT_OF_OFFICE)).expect(SetPresence(Because.STATUS_SHOWN, PRESENTING, 300))

@@ -486,11 +486,10 @@ def _settle_teams(state: State, now: float, policy: Policy, say: Say) -> State:
     wish, why = _wish(state, now, policy)
 
     if wish is None:
-        status_unknown = bool(policy.pair_for) and state.status is None
         if claim is None:  # nothing is wanted any more: whatever did not work is no trouble
             return replace(state, teams_write=IDLE) if write.attempts else state
-        if status_unknown:
-            return state
+        if claim.why is not Because.IN_CALL and policy.pair_for and state.status is None:
+            return state  # perhaps it shows what 3CX has
         if policy.threecx_to_teams and claim.why is Because.STATUS_SHOWN:
             why = Because.STATUS_NOT_SHOWN
         say(ClearPresence(why, claim.pair))
