@@ -19,7 +19,7 @@ _MOST_AT_A_TIME: Final = 4
 _AGAIN_S: Final = 2.0
 """After a look at all of them that did not work."""
 _FIRST_REST_S: Final = 5.0
-_LONGEST_REST_S: Final = 600.0
+_LONGEST_REST_S: Final = 120.0
 """An extension that is not answered is asked again after a rest, longer each time."""
 
 
