@@ -65,8 +65,13 @@ class Given:
     """A config that is here already."""
 
     def __init__(self, name: str, config: Config) -> None:
+        self._name = name
         self.alone: str | None = name
-        self.found = found_alone(name, Loaded(config, ""))
+        self.change(config)
+
+    def change(self, config: Config, keys: str = "") -> None:
+        """It is another one from now on, or its `keys` are: see `Loaded`."""
+        self.found = found_alone(self._name, Loaded(config, keys))
 
     def read(self) -> Found:
         return self.found

@@ -21,6 +21,13 @@ class ClientShows(Happening, frozen=True):
     pair: str | None
 
 
+class Chose(Happening, frozen=True):
+    """The person's preferred presence in Teams from now on; None: they have reset it."""
+
+    person: str
+    pair: str | None
+
+
 class StatusByHand(Happening, frozen=True):
     """Somebody, or other software, set the status on 3CX: not us."""
 
@@ -47,13 +54,13 @@ class ResumedByOperator(Happening, frozen=True):
 
 
 class TakenOut(Happening, frozen=True):
-    """The person has no longer the same mail address on both sides, and is to be served no more."""
+    """The person has another mail address on 3CX, or is out of the config, and is to be served no more."""
 
     person: str
 
 
 class PutBack(Happening, frozen=True):
-    """The mail address is the same again."""
+    """They are to be served again."""
 
     person: str
 
@@ -135,6 +142,7 @@ class Glance(Happening, frozen=True):
 
 AnyHappening = (
     ClientShows
+    | Chose
     | StatusByHand
     | LegsAre
     | PausedByOperator

@@ -38,6 +38,7 @@ from presencebridge.simulation import worlds as w
 from presencebridge.simulation.chronicle import (
     AnyHappening,
     AtRest,
+    Chose,
     ClientShows,
     Forgotten,
     Glance,
@@ -56,7 +57,6 @@ from presencebridge.simulation.chronicle import (
 )
 from presencebridge.simulation.weather import Bounds, Weather
 
-_OFFLINE: Final = "Offline/Offline"
 _SLACK_S: Final = 2.0
 """Of clocks and answers, where a lease is measured."""
 _READ_BACK_S: Final = 1.0
@@ -119,7 +119,8 @@ class _Onlooker:
         self._found: list[Violation] = []
         self._now = told[0].at
         # What is true
-        self._client, self._client_since = _OFFLINE, _LONG_AGO
+        self._client, self._client_since = w.OFFLINE, _LONG_AGO
+        self._chosen: str | None = None
         self._session: str | None = None
         self._session_since = self._session_told = _LONG_AGO
         self._is_orphan = False
@@ -309,7 +310,9 @@ class _Onlooker:
 
     def _seen(self) -> str | None:
         """What Teams asks of 3CX, as far as it can be seen; None: it is hidden."""
-        pair = w.seen_of_person(self._client, self._client_since, self._session, self._session_since)
+        pair = w.seen_of_person(
+            self._client, self._client_since, self._session, self._session_since, self._chosen
+        )
         return None if pair is None else w.wish_of(self._house.preset, pair)
 
     def _calling(self) -> bool:
@@ -324,21 +327,32 @@ class _Onlooker:
     def _pairs_lately_wanted(self) -> set[str | None]:
         """By who has not yet seen what changed last."""
         calm_s, preset, bounds = self._weather.calm_s, self._house.preset, self._bounds
-        return {
-            w.pair_wanted(preset, status, calling, world)
-            for world in self._worlds
+        lately = [
+            calling
             for calling, last in self._was_calling.items()
             if calm_s(last, self._now) <= bounds.calls_s
-            for status, last_status in self._was_status.items()
-            if calm_s(last_status, self._now) <= bounds.status_s
+        ]
+        wanted = {
+            w.pair_wanted(preset, status, calling, world)
+            for world in self._worlds
+            for calling in lately
+            for status, last in self._was_status.items()
+            if calm_s(last, self._now) <= bounds.status_s
         }
+        # What a call has brought goes with it, whether the status is known by then or not.
+        over = self._session == w.CALL_PAIR and False in lately
+        return wanted | {None} if over else wanted
 
     # Things happen
 
     def _take_in(self, happening: AnyHappening) -> None:  # noqa: C901, PLR0912 - one case each
         match happening:
             case ClientShows():
-                self._client_shows(happening.pair or _OFFLINE)
+                self._client_shows(happening.pair or w.OFFLINE)
+            case Chose():
+                if happening.pair != self._chosen:
+                    self._chosen = happening.pair
+                    self._change(teams=True)
             case StatusByHand():
                 self._set_by_hand(happening.status)
             case LegsAre():

@@ -2,11 +2,12 @@
 
 import asyncio
 from contextvars import Context
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import httpx2
 import msgspec
 
+from presencebridge.config import Config
 from presencebridge.node import Node
 from presencebridge.node.source import Given
 from presencebridge.pbx.v20_feed import Socket
@@ -15,6 +16,9 @@ from presencebridge.simulation.outside import AsgiSocket, InProcess, LifeClock, 
 
 if TYPE_CHECKING:
     from presencebridge.simulation.stage import Office
+
+
+_LOOK_EVERY_S: Final = 0.1
 
 
 class Life:
@@ -34,8 +38,9 @@ class Life:
         self.ended = asyncio.Event()
 
     def _made(self) -> Node:
-        given = Given("office", self.office.config)
-        return Node(given, outside=InProcess(self), metrics=self.office.metrics)
+        self._keys = ""
+        self._given = Given("office", self.office.config)
+        return Node(self._given, outside=InProcess(self), metrics=self.office.metrics)
 
     def _context(self) -> Context | None:
         """In which it runs; None: wherever it is begun."""
@@ -61,6 +66,20 @@ class Life:
     def stop(self) -> None:
         """An orderly end."""
         self._stop.set()
+
+    def reload(self, config: Config) -> None:
+        """The config file was changed, and is read anew."""
+        self._given.change(config, self._keys)
+        self.node.reload()
+
+    async def begin_anew(self) -> None:
+        """The keys that the config names were changed. Returns when it works with them, or is dead."""
+        before = self.node.site
+        self._keys = f"of {self.office.time()}"
+        self._given.change(self.office.config, self._keys)
+        self.node.reload()
+        while self.alive and (self.node.site is before or not self.node.site.is_set_up):
+            await asyncio.sleep(_LOOK_EVERY_S)
 
     def kill(self) -> None:
         """Now, between two steps, as by SIGKILL or a power cut."""

@@ -32,6 +32,15 @@ class Shows(Deed, frozen=True):
     pair: str | None
 
 
+class Chooses(Deed, frozen=True):
+    """The person chooses this in Teams' own menu, where it outranks whatever runs; None: resets it.
+
+    It is Graph's preferred presence, and counts while any client is signed in, or our session lives.
+    """
+
+    pair: str | None
+
+
 class SetsByHand(Deed, frozen=True):
     """The person, or other software, sets the status on 3CX."""
 
@@ -75,15 +84,25 @@ class IsResumed(Deed, frozen=True):
 
 
 class IsTakenOut(Deed, frozen=True):
-    """3CX has the person's mail address no more, so that they are not to be served."""
+    """The person is to be served no more: 3CX has not their mail address, or the config leaves them out."""
 
 
 class IsPutBack(Deed, frozen=True):
-    """3CX has it again."""
+    """They are to be served again."""
 
 
 AnyDeed = (
-    Shows | SetsByHand | Calls | LegIs | Leaves | HangsUp | IsPaused | IsResumed | IsTakenOut | IsPutBack
+    Shows
+    | Chooses
+    | SetsByHand
+    | Calls
+    | LegIs
+    | Leaves
+    | HangsUp
+    | IsPaused
+    | IsResumed
+    | IsTakenOut
+    | IsPutBack
 )
 
 
@@ -105,14 +124,42 @@ def plan_day(
     if half_s < 2 * quiet_s:
         raise ValueError(f"a day has at least {4 * quiet_s / 3600:.1f} hours, to be quiet in")
     deeds: list[AnyDeed] = []
-    numbers = count(1)
-    for begins in (start, start + half_s):
-        next_begins = None if begins > start else start + half_s
-        half = _Half(dice, people, begins, begins + half_s - quiet_s, next_begins, numbers, may_go)
+    for half in _halves(dice, people, start, half_s, quiet_s, may_go=may_go):
         for person in people:
             deeds += half.of(person)
         deeds += half.together()
     return sorted(deeds, key=lambda deed: deed.at)
+
+
+def choices_of_day(
+    dice: random.Random, people: Sequence[str], start: float, hours: float, quiet_s: float = QUIET_S
+) -> list[AnyDeed]:
+    """What everybody chooses in Teams' menu in such a day."""
+    halves = list(_halves(dice, people, start, hours * 1800, quiet_s))
+    return [deed for half in halves for person in people for deed in half.in_the_menu(person)]
+
+
+def absences_of_day(
+    dice: random.Random, people: Sequence[str], start: float, hours: float, quiet_s: float = QUIET_S
+) -> list[AnyDeed]:
+    """Who is taken out in such a day, and put back."""
+    halves = list(_halves(dice, people, start, hours * 1800, quiet_s))
+    return [deed for half in halves for person in people for deed in half.comes_and_goes(person)]
+
+
+def _halves(
+    dice: random.Random,
+    people: Sequence[str],
+    start: float,
+    half_s: float,
+    quiet_s: float,
+    *,
+    may_go: bool = False,
+) -> Iterator["_Half"]:
+    numbers = count(1)
+    for begins in (start, start + half_s):
+        next_begins = None if begins > start else start + half_s
+        yield _Half(dice, people, begins, begins + half_s - quiet_s, next_begins, numbers, may_go)
 
 
 _MEETINGS: Final = (
@@ -133,6 +180,11 @@ _IN_TEAMS: Final[tuple[tuple[tuple[str | None, ...], float, float], ...]] = (
     (_MEETINGS, 0.5, 8),
 )
 """What somebody is in Teams, and for how many seconds. Nobody who polls need ever see the last."""
+_CHOICES: Final = (
+    *("Available/Available", "Busy/Busy", "DoNotDisturb/DoNotDisturb", "BeRightBack/BeRightBack"),
+    *("Away/Away", "Offline/OffWork"),
+)
+"""What Teams' menu offers, as setUserPreferredPresence has it."""
 _BRIEF_S: Final = 10.0
 _HOW_OFTEN: Final = (0.55, 0.15, 0.2, 0.1)
 _STATUSES: Final = ("Available", "Available", "Away", "Away", "Out of office", "Custom 1", "Custom 2")
@@ -161,7 +213,7 @@ class _Half:
             *self._in_teams(person),
             *self._on_the_phone(person),
             *self._by_hand(person),
-            *(self._comes_and_goes(person) if self._may_go else self._operator(person)),
+            *(self.comes_and_goes(person) if self._may_go else self._operator(person)),
         ]
 
     def together(self) -> list[AnyDeed]:
@@ -221,6 +273,16 @@ class _Half:
         for at in sorted(dice.sample(moments, dice.randint(1, 3))):
             if self._begins <= at < self._ends:
                 yield SetsByHand(_ms(at), person, dice.choice(_STATUSES))
+
+    def in_the_menu(self, person: str) -> Iterator[AnyDeed]:
+        """One thing after another, or two at once, of which the second replaces the first."""
+        dice = self._dice
+        for at in self._moments(5_400):
+            yield Chooses(_ms(at), person, dice.choice(_CHOICES))
+            lasts = dice.choice(
+                (self._briefly(0.5, _BRIEF_S), dice.uniform(20, 2_400), dice.uniform(20, 9_000))
+            )
+            yield Chooses(_ms(self._over(at, lasts)), person, None)
 
     # Phone
 
@@ -330,7 +392,7 @@ class _Half:
         if not by_time:
             yield IsResumed(_ms(over), person)
 
-    def _comes_and_goes(self, person: str) -> Iterator[AnyDeed]:
+    def comes_and_goes(self, person: str) -> Iterator[AnyDeed]:
         """Taken out for a while, which is noticed or not, and may last over the quiet time."""
         dice = self._dice
         if dice.random() < 0.5:

@@ -20,6 +20,7 @@ _CALLS_A_DAY: Final = 100_000
 _NIGHTS: Final = ("slept", "slept", "restarted")
 _NODE_LEASES_S: Final = (10.0, 10.0, 20.0, 30.0)
 _STARTED_S: Final = 30.0
+_SHARE_WITHOUT: Final = 0.5
 
 
 def plan_of(seed: int, days: int, faults: Faults, nodes: int = 1) -> Plan:
@@ -65,16 +66,38 @@ def plan_of(seed: int, days: int, faults: Faults, nodes: int = 1) -> Plan:
             may_go=site.match == "email",
         )
         deeds += _numbered(lived, day)
+        deeds += _choices(seed, day, people)
+        if site.match == "list" and nodes == 1:
+            paused = {deed.person for deed in lived if isinstance(deed, lives.IsPaused)}
+            deeds += _absences(seed, day, tuple(person for person in people if person not in paused))
         for half in range(2):
             rests.append(begin + (half + 1) * _HALF_S)
             active = (begin + half * _HALF_S + _STARTED_S, rests[-1] - lives.QUIET_S)
             moments = [deed.at for deed in lived if active[0] <= deed.at < active[1]]
             deeds += _troubles(dice, site, people, faults, active, moments)
+            if faults != "none" and nodes == 1:
+                deeds += _rare_troubles(random.Random(f"rare {seed} {day} {half}"), site, people, active)  # noqa: S311
         if day + 1 < days:
             nights = _NIGHTS if nodes == 1 else (node_troubles.NIGHT,)
             deeds.append(_night(dice, nights, rests[-1] + 5.0, (day + 1) * DAY_S))
     deeds.sort(key=lambda deed: deed.at)
     return Plan(seed, people, house, site, tuple(deeds), tuple(rests), rests[-1])
+
+
+def _choices(seed: int, day: int, people: tuple[str, ...]) -> list[lives.AnyDeed]:
+    """What people choose in Teams' menu; dice of their own, so that all else of a seed stays as it was."""
+    dice = random.Random(f"choices {seed} {day}")  # noqa: S311
+    if dice.random() < _SHARE_WITHOUT:
+        return []
+    return lives.choices_of_day(dice, people, day * DAY_S + _STARTED_S, _HOURS - _STARTED_S / 1800)
+
+
+def _absences(seed: int, day: int, people: tuple[str, ...]) -> list[lives.AnyDeed]:
+    """Who is taken out of the config, and put back; likewise."""
+    dice = random.Random(f"absences {seed} {day}")  # noqa: S311
+    if dice.random() < _SHARE_WITHOUT:
+        return []
+    return lives.absences_of_day(dice, people, day * DAY_S + _STARTED_S, _HOURS - _STARTED_S / 1800)
 
 
 def _numbered(deeds: list[lives.AnyDeed], day: int) -> list[lives.AnyDeed]:
@@ -107,6 +130,15 @@ def _troubles(
     if faults == "all" and dice.random() < 0.3:
         chosen += troubles.swizzle(dice, site, dice.uniform(begin, end - 1600), end)
     return troubles.without_overlap(chosen)
+
+
+def _rare_troubles(
+    dice: random.Random, site: Site, people: tuple[str, ...], span: tuple[float, float]
+) -> list[Trouble]:
+    """One, or none; by dice of their own."""
+    names = troubles.possible(site, mild=False, rare=True)
+    drawn = troubles.drawn(dice, dice.choice(names), people, *span)
+    return [drawn] if dice.random() > _SHARE_WITHOUT else []
 
 
 def _night(dice: random.Random, kinds: tuple[str, ...], begin: float, end: float) -> Trouble:

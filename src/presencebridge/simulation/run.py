@@ -14,6 +14,7 @@ from presencebridge.simulation import fair, lives, node_troubles, owners, troubl
 from presencebridge.simulation.branches import Branches
 from presencebridge.simulation.chronicle import AnyHappening, Violation
 from presencebridge.simulation.making import Faults, plan_of
+from presencebridge.simulation.phones import Switchboard
 from presencebridge.simulation.plan import DAY_S, AnyDeed, Plan, Trouble
 from presencebridge.simulation.stage import Office, office
 from presencebridge.simulation.weather import Bounds
@@ -126,12 +127,28 @@ def _course(plan: Plan) -> Sequence[tuple[float, AnyDeed | None]]:
 
 
 async def _do(stage: Office, deed: lives.AnyDeed) -> None:
-    calls = stage.switchboard
     match deed:
         case lives.Shows():
             stage.shows(deed.person, deed.pair)
+        case lives.Chooses():
+            stage.chooses(deed.person, deed.pair)
         case lives.SetsByHand():
             stage.set_by_hand(deed.person, deed.status)
+        case lives.IsPaused():
+            left = None if deed.until is None else deed.until - stage.time()
+            if left is None or left > 0:
+                await stage.order(deed.person, "pause", {} if left is None else {"seconds": left})
+        case lives.IsResumed():
+            await stage.order(deed.person, "resume", {})
+        case lives.IsTakenOut() | lives.IsPutBack():
+            stage.take(deed.person, is_in=isinstance(deed, lives.IsPutBack))
+        case _:
+            _on_the_phone(stage.switchboard, deed)
+            stage.tell_legs()
+
+
+def _on_the_phone(calls: Switchboard, deed: lives.Calls | lives.LegIs | lives.Leaves | lives.HangsUp) -> None:
+    match deed:
         case lives.Calls():
             calls.start(deed.call, deed.legs)
         case lives.LegIs():
@@ -140,13 +157,3 @@ async def _do(stage: Office, deed: lives.AnyDeed) -> None:
             calls.leave(deed.call, deed.person)
         case lives.HangsUp():
             calls.hang_up(deed.call)
-        case lives.IsPaused():
-            left = None if deed.until is None else deed.until - stage.time()
-            if left is None or left > 0:
-                await stage.order(deed.person, "pause", {} if left is None else {"seconds": left})
-        case lives.IsResumed():
-            await stage.order(deed.person, "resume", {})
-        case lives.IsTakenOut() | lives.IsPutBack():
-            stage.set_mail(deed.person, is_there=isinstance(deed, lives.IsPutBack))
-    if isinstance(deed, lives.Calls | lives.LegIs | lives.Leaves | lives.HangsUp):
-        stage.tell_legs()

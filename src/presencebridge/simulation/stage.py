@@ -18,7 +18,7 @@ from presencebridge.emulators.graph import presence as teams
 from presencebridge.emulators.graph.background import Background
 from presencebridge.emulators.graph.faults import NotificationFaults
 from presencebridge.emulators.graph.keys import SigningKeys
-from presencebridge.emulators.graph.presence import CLIENT_SESSION, Pair
+from presencebridge.emulators.graph.presence import CLIENT_SESSION, Pair, Preferred
 from presencebridge.emulators.world import User
 from presencebridge.metrics import Metrics
 from presencebridge.simulation import chronicle
@@ -47,7 +47,7 @@ class Office:
         loop = asyncio.get_running_loop()
         if not isinstance(loop, VirtualLoop):
             raise TypeError("the simulation runs on a virtual loop")
-        self.loop, self.tasks, self.plan = loop, tasks, plan
+        self.loop, self.tasks, self.plan, self._folder = loop, tasks, plan, folder
         self.happened: list[AnyHappening] = []
         self.deaths: list[chronicle.Violation] = []
         """Of the service, by its own doing; and whatever else is seen at once to be wrong."""
@@ -60,7 +60,7 @@ class Office:
         """When the service last wrote something."""
         self.broken = 0
         """How many troubles there are just now."""
-        world = world_of(plan)
+        world = self._world = world_of(plan)
         self.config = config_of(plan, world, folder)
         dice = random.Random(f"office {plan.seed}")  # noqa: S311 - no secrets
         clock = Clock.of_loop(START)
@@ -116,21 +116,38 @@ class Office:
         if pair is None:
             changed = teams.without_session(before, CLIENT_SESSION)
         else:
-            availability, _, activity = pair.partition("/")
-            changed = teams.told(before, CLIENT_SESSION, Pair(availability, activity), now, None)
+            changed = teams.told(before, CLIENT_SESSION, _pair(pair), now, None)
         self.graph.put_presence(user, changed)
         self._tell(chronicle.ClientShows(self.time(), person, pair))
+
+    def chooses(self, person: str, pair: str | None) -> None:
+        """Their preferred presence from now on."""
+        user = self._user_of[person]
+        chosen = None if pair is None else Preferred(_pair(pair), None)
+        before = self.graph.board.entry(user.id).presence
+        self.graph.put_presence(user, teams.preferring(before, chosen))
+        self._tell(chronicle.Chose(self.time(), person, pair))
 
     def set_by_hand(self, person: str, status: str) -> None:
         self.phones.set_status(person, status)
         self._tell(chronicle.StatusByHand(self.time(), person, status))
 
-    def set_mail(self, person: str, *, is_there: bool) -> None:
-        """Whether 3CX has the person's mail address."""
-        self.phones.set_mail(person, mail_of(person) if is_there else "")
-        (self._not_served.discard if is_there else self._not_served.add)(person)
-        told = chronicle.PutBack if is_there else chronicle.TakenOut
+    def take(self, person: str, *, is_in: bool) -> None:
+        """Out of those who are to be served, or in again: by their mail address on 3CX, or by the config."""
+        (self._not_served.discard if is_in else self._not_served.add)(person)
+        if self.plan.site.match == "email":
+            self.phones.set_mail(person, mail_of(person) if is_in else "")
+        else:
+            self._write_config()
+        told = chronicle.PutBack if is_in else chronicle.TakenOut
         self._tell(told(self.time(), person))
+
+    def _write_config(self) -> None:
+        """As an operator does, and has it read anew."""
+        without = frozenset(self._not_served - self.plan.house.excluded)
+        self.config = config_of(self.plan, self._world, self._folder, without)
+        if self.life is not None:
+            self.life.reload(self.config)
 
     def forgotten(self, person: str) -> None:
         """What the service kept of the person can't be read any more."""
@@ -417,6 +434,11 @@ async def office(
             finally:
                 made.end()
                 await asyncio.sleep(1)
+
+
+def _pair(text: str) -> Pair:
+    availability, _, activity = text.partition("/")
+    return Pair(availability, activity)
 
 
 def _writes_presence(_method: str, path: str) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 from presencebridge.simulation.chronicle import (
     AnyHappening,
     AtRest,
+    Chose,
     ClientShows,
     Forgotten,
     Glance,
@@ -72,6 +73,8 @@ def _lines(happening: AnyHappening) -> list[tuple[str, str]]:  # noqa: C901, PLR
     match happening:
         case ClientShows():
             return [(happening.person, f"Teams client: {happening.pair or 'signed out'}")]
+        case Chose():
+            return [(happening.person, f"chooses in Teams: {happening.pair or 'nothing any more'}")]
         case StatusByHand():
             return [(happening.person, f"sets 3CX to {happening.status}")]
         case LegsAre():
@@ -82,9 +85,9 @@ def _lines(happening: AnyHappening) -> list[tuple[str, str]]:  # noqa: C901, PLR
         case ResumedByOperator():
             return [(happening.person, "resumed")]
         case TakenOut():
-            return [(happening.person, "has another mail address on 3CX, and is to be served no more")]
+            return [(happening.person, "is taken out, and is to be served no more")]
         case PutBack():
-            return [(happening.person, "has the mail address on 3CX again")]
+            return [(happening.person, "is put back, and is to be served again")]
         case Forgotten():
             return [(happening.person, "is forgotten: the database is gone")]
         case Wrote():

@@ -32,6 +32,8 @@ class Kind(msgspec.Struct, frozen=True):
     """Whether it may hit only a share of the requests."""
     is_mild: bool = True
     """Whether it is among the ones with `--faults some`."""
+    is_rare: bool = False
+    """Whether it is drawn by dice of its own, and seldom."""
 
 
 async def play(office: Office, trouble: Trouble) -> None:
@@ -305,6 +307,17 @@ async def _begin_again(office: Office, trouble: Trouble) -> None:
     await office.start()
 
 
+async def _reloaded(office: Office, _trouble: Trouble) -> None:
+    """All that it has open is closed, and it begins anew in its process."""
+    life, begun = office.life, office.time()
+    if life is None or not office.serves:
+        return
+    try:
+        await life.begin_anew()
+    finally:
+        office.tell_trouble(begun, office.time(), "service", "its keys were changed, and it began anew")
+
+
 async def _slept(office: Office, trouble: Trouble) -> None:
     begun = office.time()
     office.loop.jump(trouble.lasts)
@@ -338,6 +351,7 @@ def _clock_wrong(office: Office, trouble: Trouble) -> Iterator[None]:
         office.wall_offset -= trouble.number
 
 
+_FOR_LONG_S: Final = (1_200.0, 9_000.0)
 _SHORTEST_START_S: Final = 0.5
 """No process starts sooner."""
 _WAIT_FOR_SAVE_S: Final = 120.0
@@ -415,6 +429,14 @@ KINDS: Final[dict[str, Kind]] = {
     "teams person": Kind(
         "teams", "writes of one person are not answered", _on_line("teams", _fault("silent")), needs="person"
     ),
+    "teams person refused": Kind(
+        "teams",
+        "writes of one person are refused",
+        _on_line("teams", _refused(403)),
+        _FOR_LONG_S,
+        needs="person",
+        is_rare=True,
+    ),
     "tokens revoked": Kind("teams", "Graph's tokens were revoked", _tokens_revoked, (0, 0)),
     "notices lost": Kind("notifications", "lost", _notices(drop=True), needs="webhook", is_partial=True),
     "notices doubled": Kind(
@@ -485,6 +507,14 @@ KINDS: Final[dict[str, Kind]] = {
         _on_line("3cx", _fault("silent")),
         needs="person",
     ),
+    "3cx person refused": Kind(
+        "3cx",
+        "requests about one extension are refused",
+        _on_line("3cx", _refused(403)),
+        _FOR_LONG_S,
+        needs="person",
+        is_rare=True,
+    ),
     "3cx ignores": Kind(
         "3cx",
         "3CX takes changes of a status and does not carry them out",
@@ -518,6 +548,7 @@ KINDS: Final[dict[str, Kind]] = {
         "service", "killed, and its database is torn", _killed_torn, (1, 900), (1, 20), is_partial=True
     ),
     "restarted": Kind("service", "stopped and started again", _restarted, (1, 300)),
+    "reloaded": Kind("service", "its keys are changed", _reloaded, (0, 0), is_rare=True),
     "slept": Kind("service", "asleep", _slept, (20, 600), is_mild=False),
     "disk full": Kind("3cx", "the bridge's disk is full", _while(_disk_full), (5, 300)),
     "disk fails": Kind("3cx", "the bridge's disk fails now and then", _while(_disk_fails), (5, 300)),
@@ -550,8 +581,8 @@ _ABOUT_S: Final = (-10.0, 5.0)
 """Before the moment, or while what follows from it is under way."""
 
 
-def possible(site: Site, *, mild: bool) -> list[str]:
-    """The kinds that this site can have."""
+def possible(site: Site, *, mild: bool, rare: bool = False) -> list[str]:
+    """The kinds that this site can have; the `rare` ones or the others."""
     has: dict[Needs, bool] = {
         "": True,
         "person": True,
@@ -559,7 +590,11 @@ def possible(site: Site, *, mild: bool) -> list[str]:
         "v20": site.kind != "3cx-web-api",
         "websocket": site.kind == "3cx-v20",
     }
-    return [name for name, kind in KINDS.items() if has[kind.needs] and (kind.is_mild or not mild)]
+    return [
+        name
+        for name, kind in KINDS.items()
+        if has[kind.needs] and kind.is_rare is rare and (kind.is_mild or not mild)
+    ]
 
 
 def drawn(

@@ -159,6 +159,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """There are no threads."""
         return self.call_soon(callback, *args, context=context)
 
+    def run_in_executor(
+        self, executor: Executor | None, func: Callable[[*_Ts], T], *args: *_Ts
+    ) -> asyncio.Future[T]:
+        """What would go to a thread is done at once."""
+        return super().run_in_executor(executor or InlineWorkers(), func, *args)
+
     def _process_events(self, event_list: list[Any]) -> None:
         pass
 

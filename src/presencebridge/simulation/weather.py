@@ -21,6 +21,8 @@ STOPPED: Final = "it was stopped"
 """What is told of notifications that are of any age."""
 _LONGEST_RETRY_S: Final = 60.0
 """Between two tries, when nothing works for long."""
+_LONGEST_REST_S: Final = 120.0
+"""Between two tries of one extension that is not answered."""
 KEY_REFUSED: Final = "3CX answers 401"
 """What is told of a 3CX that takes neither tokens nor the key."""
 _LONGEST_REFUSAL_S: Final = 300.0
@@ -38,6 +40,8 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """Until a status that was set by hand is noticed; not less than the other two."""
     heal_s: float = 180.0
     """After a trouble: until all links stand again and everything was read."""
+    heal_extension_s: float = 240.0
+    """After a time in which one extension was not answered."""
     heal_refused_s: float = 420.0
     """After a time in which 3CX refused the key."""
     heal_notices_s: float = 420.0
@@ -68,10 +72,12 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
             status_s=status_s,
             late_s=teams_s if told and site.lag_share else 0.0,
             heal_s=_LONGEST_RETRY_S + seen_s + _ROUND_TRIPS_S,
+            heal_extension_s=_LONGEST_REST_S + seen_s + _ROUND_TRIPS_S,
             heal_refused_s=_LONGEST_REFUSAL_S + seen_s + _ROUND_TRIPS_S,
             heal_notices_s=site.reconcile_every_s + _LONGEST_RETRY_S + _ROUND_TRIPS_S,
             blind_s=(WHOLE_EVERY_S if site.kind == "3cx-v20" else site.calls_every_s) + _GIVEN_UP_S,
-            people_s=site.look_every_s + 2 * _ROUND_TRIPS_S,
+            # A config that has changed is read at once; who is new in it is looked up, and again if need be.
+            people_s=(site.look_every_s if site.match == "email" else _LONGEST_RETRY_S) + 2 * _ROUND_TRIPS_S,
         )
 
 
@@ -165,6 +171,8 @@ def joined(stretches: Iterable[tuple[float, float]]) -> list[tuple[float, float]
 
 def _felt(bounds: Bounds, trouble: Trouble) -> tuple[float, float]:
     heal_s = bounds.heal_notices_s if trouble.link == "notifications" else bounds.heal_s
+    if trouble.link == "3cx" and trouble.person is not None:
+        heal_s = bounds.heal_extension_s
     if trouble.what == KEY_REFUSED:
         heal_s = bounds.heal_refused_s
     early_s = bounds.stop_s if trouble.link == "service" else 0.0

@@ -13,6 +13,8 @@ from msgspec.structs import replace
 Preset = Literal["seed", "calls-only", "mirror"]
 
 AVAILABLE: Final = "Available"
+OFFLINE: Final = "Offline/Offline"
+"""What Teams shows of who has no session at all."""
 NO_CHANGE: Final = "no change"
 CALL_PAIR: Final = "Busy/InACall"
 OUT_PAIR: Final = "DoNotDisturb/Presenting"
@@ -80,12 +82,17 @@ def in_a_call(legs: Iterable[str], busy_while_ringing: bool) -> bool:
     return any(leg in _IN_A_CALL or (busy_while_ringing and leg == "Ringing") for leg in legs)
 
 
-def seen_of_person(client: str, client_since: float, ours: str | None, ours_since: float) -> str | None:
+def seen_of_person(
+    client: str, client_since: float, ours: str | None, ours_since: float, chosen: str | None = None
+) -> str | None:
     """The person's own pair, as far as it can be seen beside our session; None: our session hides it.
 
-    Graph shows the higher of two sessions, and of two that are as high the newer one. Where it shows exactly
-    our pair, that says nothing of the person.
+    What they have chosen goes before all sessions, and counts while there is any. Graph shows the higher of
+    two sessions, and of two that are as high the newer one. Where it shows exactly our pair, that says
+    nothing of the person.
     """
+    if chosen is not None and (client != OFFLINE or ours is not None):
+        return chosen if chosen != ours else None
     if ours is None:
         return client
     own, mine = (_RANK.get(pair.partition("/")[0], 0) for pair in (client, ours))
