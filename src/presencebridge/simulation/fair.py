@@ -12,6 +12,7 @@ may have seen, and want, given what truly happened. What nobody can know splits 
   never stops the rules: what is written and what is shown at rest must be what some world wanted.
 * While our session hides somebody, the bridge learns nothing of Teams. What changed to Available unseen
   (hidden, in trouble, while paused) may or may not free an Away that is not ours; after a start it may not.
+* In trouble a change may cost more writes than one, but never more than four on a side.
 * While notifications are in trouble, and for `late_s` where they are late at all times, an old one may take a
   status, and give one of ours back, nothing else; so a change may cost two writes there.
 * Answers get lost while 3CX is in trouble, and at a crash: then what was written may be written once more. A
@@ -61,6 +62,8 @@ _SLACK_S: Final = 2.0
 """Of clocks and answers, where a lease is measured."""
 _READ_BACK_S: Final = 1.0
 """From a write to 3CX until it is looked whether it was carried out."""
+_MOST_FLIPS: Final = 4
+"""Changes of ours on one side in any weather, while nothing else happens."""
 _LONG_AGO: Final = float("-inf")
 
 
@@ -147,6 +150,8 @@ class _Onlooker:
         """`_calls_changed`: whether they are in a call, or our session."""
         self._credit: dict[str, list[float]] = {"teams": [], "3cx": []}
         """Outside changes, by the side on which they were not yet answered."""
+        self._flips = {"teams": 0, "3cx": 0}
+        """Changes of ours since the last one from outside."""
         self._writes_each = 2 if bounds.late_s else 1
         """What a notification that is late took back or took, the read that it asks for undoes."""
         # What may be thought of it
@@ -458,6 +463,7 @@ class _Onlooker:
         if teams:
             self._teams_changed = self._now
         if not by_us:
+            self._flips = {"teams": 0, "3cx": 0}
             self._credit["teams"].append(self._now)
             self._credit["3cx"] += [self._now] * self._writes_each
 
@@ -562,7 +568,15 @@ class _Onlooker:
             self._say(7, f"is paused, and {_in_words(wrote)}")
 
     def _answers_something(self, wrote: Wrote, told: bool = True) -> bool:
-        """Whether there was an outside change for it; each one is good for one write on each side."""
+        """Whether there was an outside change for it; each one is good for one write on each side.
+
+        In trouble for some more, but not without end.
+        """
+        self._flips[wrote.side] += 1
+        if self._flips[wrote.side] == _MOST_FLIPS + 1:
+            self._say(
+                2, f"{_in_words(wrote)}, the {_MOST_FLIPS + 1}th change of ours, and nothing else changed"
+            )
         if self._told_of or self._weather.is_rough(self._now, self._now):
             return True
         credit = self._credit[wrote.side]

@@ -66,8 +66,9 @@ def plan_of(seed: int, days: int, faults: Faults, nodes: int = 1) -> Plan:
             may_go=site.match == "email",
         )
         deeds += _numbered(lived, day)
-        deeds += _choices(seed, day, people)
-        if site.match == "list" and nodes == 1:
+        if nodes == 1:
+            deeds += _choices(seed, day, people)
+        if nodes == 1 and site.match == "list":
             paused = {deed.person for deed in lived if isinstance(deed, lives.IsPaused)}
             deeds += _absences(seed, day, tuple(person for person in people if person not in paused))
         for half in range(2):

@@ -49,7 +49,7 @@ def plan_between(seed: int, faults: Faults, since: float, until: float, nodes: i
 
 MUTANTS: Final = {
     "echo ignored": Mutant(
-        "our own session counts as the person's", defects.echo_ignored, 0, "none", 0.11, 0.15
+        "our own session counts as the person's", defects.echo_ignored, 1, "none", 0.18, 0.22
     ),
     "lease not renewed": Mutant(
         "the session is not renewed", defects.lease_not_renewed, 0, "none", 0.13, 0.25
@@ -129,7 +129,7 @@ MUTANTS: Final = {
     ),
     "token kept": Mutant("a refused token is never renewed", defects.token_kept, 2, "all", 6.6, 6.73),
     "hold is no call": Mutant("a call on hold is none", defects.hold_is_no_call, 4, "none", 0.13, 0.18),
-    "pause forgotten": Mutant("a restart ends a pause", defects.pause_forgotten, 52, "all", 1.2, 1.57),
+    "pause forgotten": Mutant("a restart ends a pause", defects.pause_forgotten, 431, "all", 1.12, 1.63),
     "sent once": Mutant(
         "a write without an answer counts as never sent", defects.sent_once, 162, "all", 4.0, 4.42
     ),
