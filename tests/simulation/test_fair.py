@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from presencebridge.simulation.chronicle import (
     AnyHappening,
     AtRest,
+    Chose,
     ClientShows,
     Forgotten,
     Glance,
@@ -82,6 +83,36 @@ def rules(
     for part in parts:
         story += part if isinstance(part, Sequence) else [part]
     return [violation.rule for violation in judge(house, story, bounds)]
+
+
+# What is chosen in Teams' menu ------------------------------------------------------------------------
+
+
+def test_what_somebody_chooses_goes_before_what_their_client_shows() -> None:
+    chosen = [teams(1_000, MEETING), we_set(1_005, "Available", "Away"), Chose(2_000, ANNA, FREE)]
+    given_back = we_set(2_005, "Away", "Available")
+    assert rules(SEED, in_the_office(), chosen, given_back, rest(4_000)) == []
+    assert rules(SEED, in_the_office(), chosen, rest(4_000, "Away")) == [1]
+    reset = [Chose(3_000, ANNA, None), we_set(3_005, "Available", "Away")]
+    end = rest(5_000, "Away", MEETING)
+    assert rules(SEED, in_the_office(), chosen, given_back, reset, end) == []
+    missed = rest(5_000, pair=MEETING)
+    assert rules(SEED, in_the_office(), chosen, given_back, reset[:1], missed) == [1]
+
+
+def test_what_somebody_chooses_is_seen_beside_our_session() -> None:
+    call = [phone(1_000, "Connected"), we_show(1_005, CALL), Chose(1_100, ANNA, "Busy/Busy")]
+    end = AtRest(1_250, 1_110, {ANNA: Shown("Busy/Busy", "Busy/Busy", CALL, "Away", ("Connected",))})
+    assert rules(SEED, in_the_office(), call, we_set(1_110, "Available", "Away"), end) == []
+    unseen = Chose(1_100, ANNA, None)
+    assert rules(SEED, in_the_office(), call[:2], unseen, we_set(1_110, "Available", "Away"), end) != []
+
+
+def test_what_is_chosen_counts_for_nothing_while_nobody_is_signed_in() -> None:
+    gone = [Chose(1_000, ANNA, "Busy/Busy"), teams(1_000.1, None)]
+    end = rest(4_000, pair="Offline/Offline")
+    assert rules(SEED, in_the_office(), gone, end) == []
+    assert rules(SEED, in_the_office(), gone, we_set(2_000, "Available", "Away"), end) != []
 
 
 # Who comes and goes, and what is forgotten ------------------------------------------------------------
@@ -265,6 +296,18 @@ def test_from_away_and_offline_nothing_follows() -> None:
     assert rules(SEED, in_the_office(), story, rest(4_000, "Away", "Offline/Offline")) == []
     freed = we_set(2_005, "Away", "Available")
     assert rules(SEED, in_the_office(), story, freed, rest(4_000, pair="Offline/Offline")) == [1]
+
+
+def test_in_trouble_too_our_changes_have_an_end() -> None:
+    trouble = Trouble(1_000, 1_200, "teams", "500")
+    busy = [trouble, teams(1_000, MEETING), we_set(1_010, "Available", "Away"), teams(1_015, FREE)]
+    flips = [
+        we_set(1_020.0 + n, *(("Away", "Available") if n % 2 == 0 else ("Available", "Away")))
+        for n in range(7)
+    ]
+    found = rules(SEED, in_the_office(), busy, flips, rest(4_000))
+    assert found.count(2) >= 1
+    assert 2 not in rules(SEED, in_the_office(), busy, flips[:1], rest(4_000))
 
 
 def test_a_flip_flop_is_one() -> None:

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from presencebridge.cli.main import main
-from presencebridge.simulation import campaign, lives, mutants, run, shrink, telling
+from presencebridge.simulation import campaign, lives, mutants, run, shrink, telling, troubles
 from presencebridge.simulation.chronicle import AtRest, House, Violation, Wrote
 from presencebridge.simulation.chronicle import Trouble as Told
 from presencebridge.simulation.making import plan_of
@@ -122,6 +122,83 @@ def test_trouble_in_the_midst_of_it(kind, person):
     last = outcome.chronicle[-1]
     assert isinstance(last, AtRest)
     assert (last.shown["101"].status, last.shown["101"].our_session) == ("Available", None)
+
+
+@pytest.mark.parametrize("kind", ["3cx-web-api", "3cx-v20"])
+def test_a_service_that_begins_anew_in_its_process_holds_what_it_held(kind):
+    before = run.play(a_morning(kind))
+    anew = run.play(a_morning(kind, Trouble(500.0, 0.0, "reloaded")))
+    assert anew.is_fair, told(anew)
+    assert anew.counts["start"] == 1
+    changes = [
+        [
+            (happening.side, happening.before, happening.after)
+            for happening in outcome.chronicle
+            if isinstance(happening, Wrote) and happening.before != happening.after
+        ]
+        for outcome in (before, anew)
+    ]
+    assert changes[0] == changes[1], "nothing flickers"
+    troubles = [happening for happening in anew.chronicle if isinstance(happening, Told)]
+    assert 0 < troubles[0].until - troubles[0].at < 30, "it did begin anew"
+
+
+def test_who_is_taken_out_of_the_config_gets_all_back_and_is_served_again_once_they_are_in_it():
+    """102's lines are deleted, 101 is excluded in theirs; both are in a meeting and on the phone."""
+    morning = a_morning("3cx-v20")
+    deeds = []
+    for person, call in (("101", 1), ("102", 2)):
+        for deed in morning.deeds:
+            if isinstance(deed, lives.Calls):
+                deeds.append(
+                    replace(deed, person=person, call=call, legs=(("10000", "Ringing"), (person, "Dialing")))
+                )
+            elif isinstance(deed, lives.LegIs | lives.HangsUp):
+                deeds.append(replace(deed, person=person, call=call))
+            else:
+                deeds.append(replace(deed, person=person))
+        deeds += [lives.IsTakenOut(400.0, person), lives.IsPutBack(600.0, person)]
+    deeds.sort(key=lambda deed: deed.at)
+    outcome = run.play(replace(morning, people=("101", "102"), deeds=tuple(deeds)))
+    assert outcome.is_fair, told(outcome)
+    for person in ("101", "102"):
+        wrote = [
+            (happening.at, happening.after)
+            for happening in outcome.chronicle
+            if isinstance(happening, Wrote)
+            and happening.person == person
+            and happening.before != happening.after
+        ]
+        let_go = [after for at, after in wrote if 400 <= at < 430]
+        assert sorted(let_go, key=str) == ["Available", None]
+        assert not [after for at, after in wrote if 430 <= at < 600]
+        assert "Busy/InACall" in [after for at, after in wrote if 600 <= at < 640]
+
+
+@pytest.mark.parametrize("kind", ["3cx-web-api", "3cx-v20"])
+def test_what_is_chosen_in_the_menu_is_followed_and_a_call_does_not_hide_it(kind):
+    plan = a_morning(kind)
+    calls = tuple(deed for deed in plan.deeds if not isinstance(deed, lives.Shows) or deed.at < 100)
+    menu = (lives.Chooses(400.0, "101", "DoNotDisturb/DoNotDisturb"), lives.Chooses(600.0, "101", None))
+    deeds = sorted((*calls, *menu), key=lambda deed: deed.at)
+    outcome = run.play(replace(plan, deeds=tuple(deeds)))
+    assert outcome.is_fair, told(outcome)
+    on_3cx = [
+        (happening.before, happening.after)
+        for happening in outcome.chronicle
+        if isinstance(happening, Wrote) and happening.side == "3cx"
+    ]
+    assert on_3cx == [("Available", "Away"), ("Away", "Available")]
+
+
+def test_what_is_drawn_seldom_is_drawn_too():
+    plans = [plan_of(seed, 2, "all") for seed in range(40)]
+    drawn = {deed.kind for plan in plans for deed in plan.deeds if isinstance(deed, Trouble)}
+    assert drawn == troubles.KINDS.keys()
+    for kind in (lives.Chooses, lives.IsTakenOut, lives.IsPaused):
+        assert {plan.site.match for plan in plans if any(isinstance(deed, kind) for deed in plan.deeds)} >= {
+            "list"
+        }
 
 
 @pytest.mark.parametrize(
