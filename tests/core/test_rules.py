@@ -434,6 +434,40 @@ def test_a_late_notification_of_free_is_taken_back_by_the_look():
     book.feed(teams(MEETING)).expect(take()).feed(wrote(AVAILABLE, AWAY), teams(MEETING)).expect()
 
 
+def test_after_a_late_notification_others_are_read_before_they_are_acted_on():
+    """What Graph could not deliver in an outage it delivers afterwards, and there is a lot of it."""
+    book = taken().feed(notified(FREE)).expect(look(Because.TO_CONFIRM), give_back())
+    book.feed(wrote(AWAY, AVAILABLE)).expect()
+    book.now += 4
+    book.feed(teams(MEETING)).expect(take()).feed(wrote(AVAILABLE, AWAY), teams(MEETING)).expect()
+    for _ in range(3):
+        book.feed(notified(FREE)).expect(look(Because.TO_CONFIRM)).feed(status(AWAY)).expect()
+        book.feed(teams(MEETING)).expect(look(Because.TO_CONFIRM, 4))
+        book.now += 4
+        book.feed(teams(MEETING)).expect()
+    book.feed(notified(FREE)).expect(look(Because.TO_CONFIRM)).feed(teams(FREE)).expect(give_back())
+
+
+def test_after_a_notification_that_another_one_took_back_others_are_read_before_they_are_acted_on():
+    book = taken().feed(notified(FREE)).expect(look(Because.TO_CONFIRM), give_back())
+    book.feed(wrote(AWAY, AVAILABLE), notified(MEETING)).expect(take()).feed(wrote(AVAILABLE, AWAY))
+    book.feed(notified(FREE)).expect(look(Because.TO_CONFIRM)).feed(notified(MEETING)).expect()
+
+
+def test_notifications_are_acted_on_again_when_none_was_late_for_an_hour():
+    book = at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
+    book.feed(wrote(AVAILABLE, AWAY)).expect()
+    book.now += 4
+    book.feed(teams(FREE)).expect(give_back()).feed(wrote(AWAY, AVAILABLE)).expect()
+    book.feed(notified(MEETING)).expect(look(Because.TO_CONFIRM)).feed(teams(FREE)).expect(
+        look(Because.TO_CONFIRM, 4)
+    )
+    book.now += 4
+    book.feed(teams(FREE)).expect()
+    book.now += 3_601
+    book.feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
+
+
 def test_what_a_late_notification_took_is_given_back_although_teams_is_away_now():
     book = at_rest(on_teams="Away/Away").feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
     book.feed(wrote(AVAILABLE, AWAY)).expect()

@@ -15,7 +15,8 @@ What Teams shows is believed of a **read** only, which is as new as its question
 late, doubled or out of order, and carries nothing to tell, so it is a **hint**: it is acted on at once
 where that can be taken back (a status is claimed, a claim is given back), and a read is asked for, which
 confirms it or takes it back. So a late notification may cost two writes, and never changes where things
-come to rest.
+come to rest. Where one is late there are more of them, as after an outage: for a while then, nothing is acted
+on before it was read.
 
 `now` is in seconds, of any clock that only goes forward. `step` never raises on an event.
 """
@@ -69,6 +70,8 @@ from presencebridge.core.policy import NO_CHANGE, Policy
 
 _FIRST_RETRY_S: Final = 1.0
 _LONGEST_RETRY_S: Final = 60.0
+_DOUBT_S: Final = 3600.0
+"""How long notifications are read before they are acted on, once a read has taken one back."""
 _RENEW_AFTER: Final = 0.5
 """Share of the lease after which it is renewed: half of it is left for a Graph that is slow or away."""
 
@@ -178,6 +181,9 @@ def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, sa
     if _same(state.hint, e.presence) and state.spell and state.spell.regretted:
         # What was told last is true, so what was told before it was: it was over when it was given back.
         state = replace(state, spell=replace(state.spell, regretted=False))
+    if state.hint and not _same(state.hint, e.presence):
+        # It was late, or is; and seldom is it the only one.
+        state = replace(state, doubted_until=now + _DOUBT_S)
     state = replace(state, hint=None)
     return _person_shows(state, e.presence, now, policy) if e.presence.is_known() else state
 
@@ -185,23 +191,29 @@ def _presence_seen(state: State, e: PresenceSeen, now: float, policy: Policy, sa
 def _hinted(state: State, presence: Presence, now: float, policy: Policy, say: Say) -> State:
     """Fold in a notification: what it says of the person, until a read says so too or says otherwise."""
     state = replace(state, presence_mark=now)
-    hint = None
-    if not _same(state.shown, presence):
+    hint = None if _same(state.shown, presence) else presence
+    if hint:
         say(ReadPresence(Because.TO_CONFIRM, now))
-        hint = presence
     session, released = state.teams_claim, state.released
     ours = (session.pair, *session.instead_of) if session else ()
     ours += released.pairs if released else ()
     if not presence.is_known() or _explained(presence, ours):
         return state
     spell, claim = state.spell, state.status_claim
-    if spell is None or spell.hinted:
+    if now >= state.doubted_until and (spell is None or spell.hinted):
         target = policy.target(hint) if hint else NO_CHANGE
         if target in (AVAILABLE, NO_CHANGE) or (claim and claim.value != target):
             spell = None
         elif spell is None or spell.target != target:
             spell = Spell(target, now, hinted=True)
+    if state.hint and not hint:  # it takes back what another one said, and no read has
+        state = replace(state, doubted_until=now + _DOUBT_S)
     return replace(state, hint=hint, spell=spell)
+
+
+def _hint(state: State, now: float) -> Presence | None:
+    """What was notified and is acted on before it was read."""
+    return state.hint if now >= state.doubted_until else None
 
 
 def _person_shows(state: State, presence: Presence, now: float, policy: Policy) -> State:
@@ -230,7 +242,7 @@ def _person_shows(state: State, presence: Presence, now: float, policy: Policy) 
     )
 
 
-def _status_seen(state: State, e: StatusSeen, _now: float, policy: Policy, say: Say) -> State:
+def _status_seen(state: State, e: StatusSeen, now: float, policy: Policy, say: Say) -> State:
     if e.asked_at < state.status_mark or state.status_write.doing:
         return state
     state = replace(
@@ -248,7 +260,8 @@ def _status_seen(state: State, e: StatusSeen, _now: float, policy: Policy, say: 
         return state  # ours may still arrive
     claim = _as_shown(claim, e.status)
     still_to_come = not claim.confirmed and spell is not None and not spell.done
-    if not claim.ours and still_to_come and state.hint and policy.target(state.hint) != claim.value:
+    hint = _hint(state, now)
+    if not claim.ours and still_to_come and hint and policy.target(hint) != claim.value:
         return replace(
             state, status_claim=None
         )  # nothing of it is there; if the spell goes on it is taken anew
@@ -422,10 +435,11 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
     """Rules 1 and 2: Teams -> 3CX."""
     if not state.pbx_up or state.status_write.doing or now < state.status_write.retry_at:
         return state
-    claim, spell, person = state.status_claim, state.spell, state.hint or state.person
+    hint = _hint(state, now)
+    claim, spell, person = state.status_claim, state.spell, hint or state.person
     target = policy.target(person) if person else NO_CHANGE
     free = target == AVAILABLE
-    believed = person is not None and state.hint is None
+    believed = person is not None and hint is None
     refuted = claim is not None and claim.hinted and believed and claim.value != target
     if refuted and spell is not None and not spell.done and spell.target == target:
         refuted = False  # another status is asked for: it takes the place of ours at once
@@ -437,7 +451,7 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
         why = Because.TEAMS_FREE if free else Because.HINT_REFUTED if refuted else Because.LET_GO
         say(ChangeStatus(why, claim.ours, claim.before))
         state = replace(state, status_write=_doing(state.status_write, why))
-        if state.hint is None:
+        if hint is None:
             return state
         # Nobody but a notification says that it is over. If a read says that it is not, the status is taken
         # again; if it is, that read finds nothing new.
@@ -465,11 +479,10 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
 
 def _take(state: State, spell: Spell, person: Presence, now: float, policy: Policy, say: Say) -> State:
     """Rule 1: claim the status and ask for it to be written, from the statuses that may be replaced."""
-    claim = state.status_claim
+    claim, hinted = state.status_claim, _hint(state, now) is not None
     if claim is None:
-        claim = StatusClaim(spell.target, "", person, now, hinted=state.hint is not None)
+        claim = StatusClaim(spell.target, "", person, now, hinted=hinted)
     elif claim.value != spell.target:
-        hinted = state.hint is not None
         claim = replace(claim, value=spell.target, why=person, since=now, confirmed=False, hinted=hinted)
     if not claim.ours:
         claim = replace(claim, before=state.status or "")

@@ -182,6 +182,8 @@ class State(msgspec.Struct, frozen=True, gc=False):
     """What Teams would show without our session."""
     hint: Presence | None = None
     """What a notification says of the person, until a read confirms it or takes it back."""
+    doubted_until: float = 0.0
+    """Until when none is acted on before it was read, since a read took one back."""
     sequence: str | None = None
     """Graph's `sequenceNumber` of the newest read; sortable as text."""
     presence_mark: float = 0.0
