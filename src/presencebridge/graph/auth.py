@@ -218,11 +218,11 @@ class WatcherTokens:
 def certificate_credential(pem: str) -> dict[str, str]:
     """Msal's form of a PEM that holds the app's certificate and private key. Raises `ValueError`."""
     try:
-        certificate = x509.load_pem_x509_certificate(pem.encode())
-    except ValueError:  # its text quotes the file, private key and all
+        certified = x509.load_pem_x509_certificate(pem.encode()).public_key()
+        begin = pem.index("-----BEGIN CERTIFICATE-----")
+        end = pem.index("-----END CERTIFICATE-----", begin) + len("-----END CERTIFICATE-----")
+    except (ValueError, UnsupportedAlgorithm):  # its text quotes the file, private key and all
         raise ValueError("the file holds no certificate in PEM that can be read") from None
-    begin = pem.index("-----BEGIN CERTIFICATE-----")
-    end = pem.index("-----END CERTIFICATE-----") + len("-----END CERTIFICATE-----")
     private_key = (pem[:begin] + pem[end:]).strip()
     if "PRIVATE KEY-----" not in private_key:
         raise ValueError("the file holds a certificate, and not its private key")
@@ -234,7 +234,7 @@ def certificate_credential(pem: str) -> dict[str, str]:
         raise ValueError(
             "the private key in the file is encrypted, and nobody can type its password"
         ) from None
-    if key.public_key() != certificate.public_key():
+    if key.public_key() != certified:
         raise ValueError("the private key in the file is not that of the certificate")
     # No thumbprint: msal takes one for SHA-1, and makes that of SHA-256 itself.
     return {"private_key": private_key, "public_certificate": pem[begin:end]}
