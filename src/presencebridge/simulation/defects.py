@@ -333,6 +333,11 @@ def sent_once() -> Patch:
     return mock.patch.object(machine, "_maybe_sent", lambda claim, *_: claim)
 
 
+def late_ones_believed_again() -> Patch:
+    """Notifications are acted on at once, however many were late before."""
+    return mock.patch.object(machine, "_DOUBT_S", 0.0)
+
+
 def hint_believed() -> Patch:
     """A notification is taken for as true and as new as a read."""
 

@@ -136,6 +136,14 @@ MUTANTS: Final = {
     "hint believed": Mutant(
         "a notification counts for as much as a read", defects.hint_believed, 40, "none", 2.66, 2.7
     ),
+    "late ones believed again": Mutant(
+        "notifications are acted on unread, however many were late",
+        defects.late_ones_believed_again,
+        76,
+        "all",
+        2.2,
+        2.71,
+    ),
     "never reconciled": Mutant(
         "what no notification told is never read", defects.never_reconciled, 940, "all", 0.17, 0.31
     ),
