@@ -1,9 +1,12 @@
 """Subscriptions: who may have one, what is checked, how long it lives."""
 
 import asyncio
+import base64
 import datetime as dt
 
 import pytest
+from bent_certificates import of_no_kind, of_no_version
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from graph_bench import (
     ANN,
@@ -136,6 +139,16 @@ async def test_the_size_of_the_encryption_key(bits, status):
         graph = await b.as_user()
         body = wanted(encryptionCertificate=der(certificate(rsa_key(bits))))
         assert (await graph.post("/subscriptions", body)).status_code == status
+
+
+@pytest.mark.parametrize("bend", [of_no_kind, of_no_version])
+async def test_a_certificate_that_nobody_can_read_is_refused(bend):
+    bent = bend(certificate(rsa_key()).public_bytes(serialization.Encoding.DER))
+    async with bench() as b:
+        graph = await b.as_user()
+        body = wanted(encryptionCertificate=base64.b64encode(bent).decode())
+        answer = await graph.post("/subscriptions", body)
+        assert (answer.status_code, "Certificate validation error" in answer.text) == (400, True)
 
 
 async def test_the_encryption_key_must_be_rsa():

@@ -2,19 +2,21 @@
 
 import datetime as dt
 import json
+import ssl
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
-from doctor_kit import bench, first_bad, of
+from bent_certificates import of_no_version
+from doctor_kit import bench, first_bad, of, self_signed
 
 from presencebridge.doctor import examination, findings, machine, microsoft, network, phones, service
 from presencebridge.doctor.examination import Probe
 from presencebridge.doctor.faults import Fault
 from presencebridge.doctor.findings import State, Verdict, fine, wrong
-from presencebridge.doctor.network import Target
+from presencebridge.doctor.network import Target, names_in
 from presencebridge.errors import LinkError, Refused, TryAgain
 from presencebridge.pbx import v20
 from presencebridge.runtime.matching import Left, Matching, Reason
@@ -335,3 +337,9 @@ async def test_a_change_that_fails_otherwise_is_told(tmp_path: Path) -> None:
 async def test_nobody_at_all_on_the_pbx_is_not_believed(tmp_path: Path) -> None:
     async with bench(tmp_path, "3cx-v20", lambda made: setattr(made, "extensions", ())) as made:
         assert of(await made.examine(), "3CX users").fault == "list-empty"
+
+
+def test_a_servers_certificate_that_nobody_can_read_has_no_name(tmp_path: Path) -> None:
+    der = ssl.PEM_cert_to_DER_cert(self_signed(tmp_path, days=20))
+    for odd in (of_no_version(der), der[:-40], b""):
+        assert names_in(odd) == "another name"

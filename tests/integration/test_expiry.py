@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import structlog
+from bent_certificates import in_pem
 from doctor_kit import bench, of, self_signed
 from site_kit import LoopClock
 
@@ -91,6 +92,16 @@ def test_files_tell_when_they_end(tmp_path: Path) -> None:
         "watcher sign-in default": 10,
         "notification key": 300,
     }
+
+
+def test_a_certificate_of_an_unknown_version_ends_never(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("s3cret")
+    of_no_kind, of_no_version = in_pem(self_signed(tmp_path, days=20))
+    (tmp_path / "ca.pem").write_text(of_no_kind)
+    config = site(tmp_path, 'client_secret_file = "secret"')
+    assert days_left(config) == {"authority ca.pem": 20}
+    (tmp_path / "ca.pem").write_text(of_no_version)
+    assert days_left(config) == {}
 
 
 def test_a_secret_ends_when_the_config_says_so(tmp_path: Path) -> None:

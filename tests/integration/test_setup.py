@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from bent_certificates import in_pem
 
 from presencebridge.cli.main import main
 from presencebridge.config import load
@@ -142,6 +143,18 @@ def test_a_key_is_made_once_and_only_its_owner_reads_it(tmp_path):
     assert not make_certificate(pem, time.time())
     assert pem.read_bytes() == before
     assert "CERTIFICATE" in crt.read_text()
+
+
+def test_a_key_that_nobody_can_read_is_kept_and_told_without_a_word_of_it(tmp_path):
+    pem = tmp_path / "app.pem"
+    make_certificate(pem, time.time())
+    good = pem.read_text()
+    _, of_no_version = in_pem(good)
+    for odd in (of_no_version, good.replace("-----BEGIN CERTIFICATE", "-----BEGIN"), "nonsense"):
+        pem.write_text(odd)
+        with pytest.raises(ValueError, match=r"^nothing in it can be read as one in PEM$"):
+            make_certificate(pem, time.time())
+        assert pem.read_text() == odd
 
 
 def test_a_secret_is_never_written_over(tmp_path):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from bent_certificates import in_pem
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from presencebridge import files as files_module
 from presencebridge.errors import TryAgain
 from presencebridge.files import FolderFiles, write_private
-from presencebridge.graph.keys import EncryptionKeys
+from presencebridge.graph.keys import EncryptionKeys, make_key
 
 DAY = 86_400.0
 
@@ -144,6 +145,8 @@ def test_a_torn_or_foreign_file_does_not_stop_the_start(tmp_path, days):
     )
     (tmp_path / "notification-key-curve.pem").write_bytes(curve)
     (tmp_path / "notification-key-x.123.part").write_bytes(b"half")
+    for number, pem in enumerate(in_pem(make_key(datetime(2026, 1, 1, tzinfo=UTC)).to_pem())):
+        (tmp_path / f"notification-key-bent{number}.pem").write_text(pem)
     ring = EncryptionKeys(FolderFiles(tmp_path), days)
     assert ring.newest().id == kept
     assert set(ring.private_keys()) == {kept}

@@ -1,9 +1,9 @@
 """A certificate file that is damaged: what is wrong is told, and nothing of the key in it."""
 
-import ssl
 from datetime import UTC, datetime
 
 import pytest
+from bent_certificates import in_pem
 
 from presencebridge.graph.auth import certificate_credential
 from presencebridge.graph.keys import make_key
@@ -11,20 +11,11 @@ from presencebridge.graph.keys import make_key
 PEM = make_key(datetime(2026, 11, 23, tzinfo=UTC)).to_pem()
 KEY = [line for line in PEM.partition("-----BEGIN CERT")[0].splitlines() if len(line) == 64]
 
-CERTIFICATE = PEM[PEM.index("-----BEGIN CERT") :]
-RSA = bytes.fromhex("2a864886f70d010101")
-"""How a certificate says that its key is one of RSA."""
-
-
-def of_another_kind() -> str:
-    """Its key is of a kind that nobody knows."""
-    der = ssl.PEM_cert_to_DER_cert(CERTIFICATE)
-    assert der.count(RSA) == 1
-    return PEM.replace(CERTIFICATE, ssl.DER_cert_to_PEM_cert(der.replace(RSA, b"\x1a" + RSA[1:])))
-
+NO_KIND, NO_VERSION = in_pem(PEM)
 
 DAMAGED = {
-    "a key of no kind": of_another_kind(),
+    "a key of no kind": NO_KIND,
+    "a version of its own": NO_VERSION,
     "an old heading": PEM.replace(" CERTIFICATE-----", " X509 CERTIFICATE-----"),
     "a dash less": PEM.replace("-----BEGIN PRIVATE KEY-----", "-----BEGIN PRIVATE KEY----"),
     "no end": PEM.replace("-----END PRIVATE KEY-----", ""),

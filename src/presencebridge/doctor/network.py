@@ -20,8 +20,10 @@ from presencebridge.config import is_loopback
 from presencebridge.doctor.faults import Fault
 from presencebridge.doctor.findings import Verdict, fine, not_tried, warning, wrong
 from presencebridge.doctor.site import Site
+from presencebridge.unreadable import UNREADABLE
 
 _PATIENCE_S: Final = 10.0
+_NO_NAME: Final = "another name"
 _TOLERATED_S: Final = 30.0
 _TOO_FAR_S: Final = 240.0
 """What the app signs to sign in is good for 5 to 10 minutes from now, by our clock:
@@ -204,14 +206,22 @@ async def _names_in_certificate(target: Target) -> str:
             )
         der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         writer.close()
+    except (OSError, TimeoutError):
+        return _NO_NAME
+    return names_in(der or b"")
+
+
+def names_in(der: bytes) -> str:
+    """For whom a certificate is, of the first five."""
+    try:
         found = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(
             x509.SubjectAlternativeName
         )
-    except (OSError, TimeoutError, ValueError, x509.ExtensionNotFound):
-        return "another name"
+    except (x509.ExtensionNotFound, *UNREADABLE):
+        return _NO_NAME
     names = [*found.value.get_values_for_type(x509.DNSName)]
     names += [str(one) for one in found.value.get_values_for_type(x509.IPAddress)]
-    return ", ".join(names[:5]) or "another name"
+    return ", ".join(names[:5]) or _NO_NAME
 
 
 async def clock(site: Site) -> Verdict:

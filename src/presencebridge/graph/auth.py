@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from presencebridge.errors import LinkError, Refused, TryAgain
 from presencebridge.files import Files
 from presencebridge.threads import LooseThreads
+from presencebridge.unreadable import UNREADABLE
 
 T = TypeVar("T")
 
@@ -221,7 +222,7 @@ def certificate_credential(pem: str) -> dict[str, str]:
         certified = x509.load_pem_x509_certificate(pem.encode()).public_key()
         begin = pem.index("-----BEGIN CERTIFICATE-----")
         end = pem.index("-----END CERTIFICATE-----", begin) + len("-----END CERTIFICATE-----")
-    except (ValueError, UnsupportedAlgorithm):  # its text quotes the file, private key and all
+    except UNREADABLE:  # its text quotes the file, private key and all
         raise ValueError("the file holds no certificate in PEM that can be read") from None
     private_key = (pem[:begin] + pem[end:]).strip()
     if "PRIVATE KEY-----" not in private_key:

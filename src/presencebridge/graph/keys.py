@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from presencebridge.errors import TryAgain
 from presencebridge.files import Files
+from presencebridge.unreadable import UNREADABLE
 
 RENEW_AFTER: Final = timedelta(days=90)
 AHEAD_AT_MOST: Final = timedelta(days=1)
@@ -56,7 +56,7 @@ class EncryptionKeys:
         self._keys: dict[str, EncryptionKey] = {}
         for name in fnmatch.filter(files.names(), _file_of("*")):
             # torn: as good as lost, and a new one takes its place
-            with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+            with contextlib.suppress(*UNREADABLE):
                 key = _load(files.read(name) or b"")
                 self._keys[key.id] = key
 
@@ -122,4 +122,7 @@ def _load(pem: bytes) -> EncryptionKey:
     key = serialization.load_pem_private_key(pem, None)
     if not isinstance(key, rsa.RSAPrivateKey):
         raise TypeError("the file holds no RSA key")
-    return EncryptionKey(key, x509.load_pem_x509_certificate(pem))
+    certificate = x509.load_pem_x509_certificate(pem)
+    if certificate.public_key() != key.public_key():
+        raise ValueError("the file holds the certificate of another key")
+    return EncryptionKey(key, certificate)

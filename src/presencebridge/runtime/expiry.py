@@ -17,6 +17,7 @@ from cryptography import x509
 from presencebridge.config import Config
 from presencebridge.errors import LinkError
 from presencebridge.runtime.ports import Clock
+from presencebridge.unreadable import UNREADABLE
 
 _log = structlog.get_logger()
 
@@ -136,7 +137,7 @@ def _ends(file: Path) -> list[float]:
     """When each certificate in a PEM file ends."""
     try:
         found = x509.load_pem_x509_certificates(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, *UNREADABLE):
         return []
     return [one.not_valid_after_utc.timestamp() for one in found]
 

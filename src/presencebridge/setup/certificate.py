@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from presencebridge.unreadable import UNREADABLE
+
 _DAYS: Final = 730
 _BITS: Final = 2048
 
@@ -24,7 +26,10 @@ def make_certificate(pem: Path, now: float) -> bool:
     is_new = not pem.exists()
     if is_new:
         _write_new(pem, _made(now), 0o600)
-    certificate = x509.load_pem_x509_certificate(pem.read_bytes())
+    try:
+        certificate = x509.load_pem_x509_certificate(pem.read_bytes())
+    except UNREADABLE:  # its text quotes the file, private key and all
+        raise ValueError("nothing in it can be read as one in PEM") from None
     public = certificate.public_bytes(serialization.Encoding.PEM)
     crt = pem.with_suffix(".crt")
     if not crt.exists() or crt.read_bytes() != public:

@@ -5,7 +5,6 @@ learn.microsoft.com/entra/identity-platform/certificate-credentials: PS256 with 
 """
 
 import base64
-import binascii
 from collections.abc import Iterable
 
 import jwt
@@ -121,5 +120,5 @@ def read_certificate(text: str) -> x509.Certificate:
         if "-----BEGIN" in text:
             return x509.load_pem_x509_certificate(text.encode())
         return x509.load_der_x509_certificate(base64.b64decode("".join(text.split()), validate=True))
-    except (ValueError, binascii.Error) as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise ValueError(f"no certificate ({error}): give PEM, or DER in base64") from error

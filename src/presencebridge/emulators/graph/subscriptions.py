@@ -6,7 +6,6 @@ graph/change-notifications-with-resource-data.
 """
 
 import base64
-import binascii
 import ipaddress
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from presencebridge.emulators.clock import Clock
@@ -226,7 +226,7 @@ def certificate_problem(raw: str) -> str | None:
         key = x509.load_der_x509_certificate(
             base64.b64decode("".join(raw.split()), validate=True)
         ).public_key()
-    except (ValueError, binascii.Error):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return "Cannot find the requested object."
     if not isinstance(key, rsa.RSAPublicKey):
         return "The certificate's key must be an RSA key."
