@@ -11,12 +11,16 @@ import ssl
 import tempfile
 from collections.abc import Callable
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import msgspec
 import notice_kit as kit
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 from fuzz_kit import VALUES, Target, bent, changed, encoded, json_like, repeated, text_like
 from hypothesis import strategies as st
 
@@ -28,6 +32,7 @@ from presencebridge.cluster.nats_engine import check_written
 from presencebridge.cluster.store import SharedStore
 from presencebridge.config.lines import Lines
 from presencebridge.core.model import STATUSES, Presence, State
+from presencebridge.doctor.network import names_in
 from presencebridge.emulators.v20 import odata_filter
 from presencebridge.emulators.world import load_world
 from presencebridge.errors import LinkError, Malformed, Misconfigured
@@ -649,6 +654,20 @@ def _credential(body: bytes) -> None:
     certificate_credential(body.decode("utf-8", "replace"))
 
 
+@functools.cache
+def _server_certificate() -> bytes:
+    key, name = rsa.generate_private_key(65537, 2048), x509.Name([])
+    names = [x509.DNSName("pbx.example.org"), x509.IPAddress(ip_address("192.0.2.1"))]
+    return (
+        x509.CertificateBuilder(name, name, key.public_key(), 1)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2028, 1, 1, tzinfo=UTC))
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.DER)
+    )
+
+
 _CACHE = {
     "AccessToken": {},
     "RefreshToken": {
@@ -1050,6 +1069,7 @@ TARGETS = [
     ),
     Target("notification keys", _key_file, bent(_pem())),
     Target("the app's certificate", _credential, bent(_pem()), (ValueError,)),
+    Target("a server's certificate", names_in, bent(_server_certificate())),
     Target("a watcher's sign-in", _watcher_file, json_like(_CACHE), (LinkError,)),
     Target(
         "addresses",

@@ -50,6 +50,7 @@ def one_round(target: Target, number: int | None, examples: int) -> None:
 @pytest.mark.parametrize("target", TARGETS, ids=names(TARGETS))
 @pytest.mark.timeout(30 * SECONDS + 120)
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")
+@pytest.mark.filterwarnings("ignore:Parsed a serial number")
 def test_whatever_comes_is_understood_or_refused(
     target: Target, record_property: Callable[[str, object], None]
 ) -> None:

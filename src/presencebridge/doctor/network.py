@@ -7,6 +7,7 @@ import email.utils
 import socket
 import ssl
 import urllib.request
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -214,9 +215,10 @@ async def _names_in_certificate(target: Target) -> str:
 def names_in(der: bytes) -> str:
     """For whom a certificate is, of the first five."""
     try:
-        found = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(
-            x509.SubjectAlternativeName
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of its other faults
+            certificate = x509.load_der_x509_certificate(der)
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except (x509.ExtensionNotFound, *UNREADABLE):
         return _NO_NAME
     names = [*found.value.get_values_for_type(x509.DNSName)]
