@@ -617,6 +617,18 @@ def test_a_change_that_is_told_late_may_cost_two_writes_and_no_more() -> None:
     assert 2 in rules(SEED, away, quick, flip, again, again, at_rest, bounds=LATE)
 
 
+def test_what_a_late_notification_gave_back_may_be_taken_again_however_true_it_was() -> None:
+    """Free for two seconds and then gone: told in the other order, while nothing can be read."""
+    busy = [teams(1_000, MEETING), we_set(1_005, "Available", "Away")]
+    trouble = Trouble(1_500, 2_100, "teams", "the answer is lost")
+    quick = [teams(2_000, FREE), teams(2_002, "Offline/OffWork"), we_set(2_002.5, "Away", "Available")]
+    again = [we_set(2_100.5, "Available", "Away"), rest(4_000, "Away", "Offline/OffWork")]
+    end = rest(4_000, pair="Offline/OffWork")
+    assert rules(SEED, in_the_office(), busy, trouble, quick, end, bounds=LATE) == []
+    assert rules(SEED, in_the_office(), busy, trouble, quick, again, bounds=LATE) == []
+    assert rules(SEED, in_the_office(), busy, trouble, quick, again, bounds=ON_TIME) == [1]
+
+
 def test_a_status_that_was_set_by_hand_in_trouble_may_be_taken_for_ours() -> None:
     story = [teams(1_000, MEETING), by_hand(1_200, "Away"), teams(3_000, FREE)]
     freed = we_set(3_005, "Away", "Available")

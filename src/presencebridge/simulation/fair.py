@@ -514,7 +514,8 @@ class _Onlooker:
         fitting: set[w.World] = set()
         for world in self._worlds:
             fitting |= w.writes(world, before, after, raced, lossy)
-        if not fitting and (since := self._weather.hints_since(self._now)) is not None:
+        may_be_unread = not fitting or self._weather.is_unread(self._now)
+        if may_be_unread and (since := self._weather.hints_since(self._now)) is not None:
             hinted = {wish for wish, last in self._wished.items() if last >= since}
             for world in self._worlds:
                 fitting |= w.follows_hint(world, before, after, hinted)

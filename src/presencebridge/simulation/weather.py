@@ -115,6 +115,9 @@ class Weather:
             for trouble in mine
             if trouble.link in {"3cx", "service"}
         ]
+        self._unread = [
+            (trouble.at, trouble.until + bounds.heal_s) for trouble in mine if trouble.link == "teams"
+        ]
         self._turns = sorted({turn for stretch in self._rough + self._lossy for turn in stretch})
 
     def turns(self, since: float, until: float) -> list[float]:
@@ -136,6 +139,10 @@ class Weather:
     def is_lossy(self, since: float, until: float) -> bool:
         """Likewise: whether answers of 3CX get lost."""
         return any(begun <= since and until <= over for begun, over in self._lossy)
+
+    def is_unread(self, at: float) -> bool:
+        """Whether it may not be possible to read what Teams shows, so that a notification is all there is."""
+        return any(begun <= at <= over for begun, over in self._unread)
 
     def is_blind(self, at: float) -> bool:
         """Whether it must have noticed that nothing can be known of 3CX."""
