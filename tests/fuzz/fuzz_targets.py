@@ -1046,7 +1046,7 @@ TARGETS = [
     Target(
         "config: lines",
         Lines,
-        st.just(_CONFIG),
+        bent(_CONFIG.encode()).map(lambda raw: raw.decode("utf-8", "replace")),
         (),
         lambda size: '[[person]]\nteams = "a@b"\nextension = "1"\n' * (size // 45),
     ),
