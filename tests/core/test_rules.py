@@ -520,6 +520,22 @@ def test_an_echo_says_nothing_of_what_a_notification_said():
     book.feed(teams(IN_CALL), notified(IN_CALL)).expect()
 
 
+def test_what_was_given_back_is_not_taken_again_where_another_notification_says_free_too():
+    """A meeting asks for nothing in calls-only: it was read, then two notifications came, then it again."""
+    book = at_rest(CALLS_ONLY, on_teams=MEETING)
+    book.feed(notified("Busy/InAConferenceCall")).expect(look(Because.TO_CONFIRM), take())
+    book.feed(wrote(AVAILABLE, AWAY), notified(FREE)).expect(look(Because.TO_CONFIRM), give_back())
+    book.feed(wrote(AWAY, AVAILABLE), notified(MEETING)).expect()
+
+
+def test_what_shows_of_who_is_signed_out_once_our_session_is_there_frees_nothing():
+    """A status that they chose in Teams' menu, and nothing that they did."""
+    book = at_rest(MIRROR, on_teams="Offline/Offline").feed(status(OUT_OF_OFFICE))
+    book.expect(SetPresence(Because.STATUS_SHOWN, PRESENTING, 300)).feed(SESSION_SET, teams(FREE)).expect()
+    book = at_rest(on_teams="Offline/Offline", on_3cx=AWAY).feed(legs(CONNECTED)).expect(say_in_a_call())
+    book.feed(SESSION_SET, teams(FREE)).expect().feed(teams("Away/Away"), teams(FREE)).expect(set_free())
+
+
 def test_a_newer_notification_takes_back_an_older_one():
     book = at_rest().feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
     book.feed(wrote(AVAILABLE, AWAY), notified(FREE)).expect(give_back())

@@ -75,6 +75,7 @@ _DOUBT_S: Final = 3600.0
 _RENEW_AFTER: Final = 0.5
 """Share of the lease after which it is renewed: half of it is left for a Graph that is slow or away."""
 
+_OFFLINE: Final = "Offline"
 _GIVES_BACK: Final = (Because.TEAMS_FREE, Because.HINT_REFUTED, Because.LET_GO)
 """Why a status of ours is given back."""
 _ENDS: Final = (Because.CALL_OVER, Because.STATUS_NOT_SHOWN, Because.LET_GO)
@@ -332,6 +333,9 @@ def _presence_written(state: State, e: PresenceWritten, now: float, policy: Poli
         return _session_over(state, claim, now, say)
     if claim.accepted_at is None:
         say(Note(Because.SESSION_SET, str(claim.pair)))
+        if state.person and state.person.availability == _OFFLINE:
+            # What they have chosen in Teams' menu shows beside any session, and ours is no change of theirs.
+            state = replace(state, veiled=True)
     released = state.released
     if claim.instead_of:
         # What the pair before it hid, this one may show, and where that is the same pair nobody tells of it.
@@ -460,7 +464,9 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
     if not policy.teams_to_3cx:
         return state
 
-    asked_for = spell is not None and (spell.target == target or (spell.regretted and believed))
+    asked_for = spell is not None and (
+        spell.target == target or (spell.regretted and believed and target == NO_CHANGE)
+    )
     # Where it is not known what 3CX showed before, a write without an answer would leave it open whose it is.
     before_is_known = state.status is not None or bool(claim and claim.before)
     if spell and person and not spell.done and asked_for and before_is_known:

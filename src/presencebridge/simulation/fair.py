@@ -435,6 +435,10 @@ class _Onlooker:
         """Whether it may serve them no longer: they are out, or were when it was last looked."""
         return self._out is not None or self._now - self._back_since <= self._race_s()
 
+    def _is_only_told(self) -> bool:
+        """Whether what only a notification had asked for may just have been taken back by another one."""
+        return self._now - self._teams_changed <= self._bounds.race_s and self._weather.is_unread(self._now)
+
     def _race_s(self) -> float:
         """How long what was read is relied on: in trouble as long as a write may be under way."""
         lossy = self._weather.is_lossy(self._now, self._now)
@@ -492,6 +496,9 @@ class _Onlooker:
         self._session_told = self._now
         self._is_orphan = False
         if not renewal or self._session is None:
+            if self._chosen is not None and self._client == w.OFFLINE:
+                # What was chosen shows from now on, or no longer: that is no change of the person's.
+                self._worlds = {w.interrupted(world) for world in self._worlds}
             self._session, self._session_since = after, self._now
             self._change(teams=True, by_us=True)
             self._calls_changed = self._now
@@ -519,7 +526,7 @@ class _Onlooker:
             hinted = {wish for wish, last in self._wished.items() if last >= since}
             for world in self._worlds:
                 fitting |= w.follows_hint(world, before, after, hinted)
-        if not fitting and self._seems_out():
+        if not fitting and (self._seems_out() or self._is_only_told()):
             for world in self._worlds:
                 fitting |= w.gives_back(world, before, after)
         moment_s = within_s if lossy else _READ_BACK_S

@@ -75,6 +75,7 @@ class Life:
     async def begin_anew(self) -> None:
         """The keys that the config names were changed. Returns when it works with them, or is dead."""
         before = self.node.site
+        self.office.teams_line.forget(self)
         self._keys = f"of {self.office.time()}"
         self._given.change(self.office.config, self._keys)
         self.node.reload()

@@ -207,6 +207,10 @@ class Line:
             now = asyncio.get_running_loop().time()
             self._closed[sender, _budget(path)] = (now, now + fault.retry_after_s)
 
+    def forget(self, sender: Sender) -> None:
+        """It begins anew, with clients that nobody has asked to wait."""
+        self._closed = {key: until for key, until in self._closed.items() if key[0] is not sender}
+
     def _check_patience(self, request: httpx2.Request, sender: Sender, begun: float) -> None:
         """What was begun before the answer was there may still leave, as soon as it is connected."""
         path = request.url.raw_path.decode("ascii")
