@@ -528,6 +528,16 @@ def test_what_was_given_back_is_not_taken_again_where_another_notification_says_
     book.feed(wrote(AWAY, AVAILABLE), notified(MEETING)).expect()
 
 
+def test_what_two_notifications_asked_for_and_gave_back_is_not_taken_again():
+    """Busy, free and signed out, while nothing can be read: signed out is what was read before."""
+    book = (
+        at_rest(on_teams="Offline/Offline").feed(notified(MEETING)).expect(look(Because.TO_CONFIRM), take())
+    )
+    book.feed(wrote(AVAILABLE, AWAY), notified(FREE)).expect(look(Because.TO_CONFIRM), give_back())
+    book.feed(wrote(AWAY, AVAILABLE), notified("Offline/Offline")).expect()
+    book.feed(teams("Offline/Offline")).expect().feed(teams(MEETING)).expect(take())
+
+
 def test_what_shows_of_who_is_signed_out_once_our_session_is_there_frees_nothing():
     """A status that they chose in Teams' menu, and nothing that they did."""
     book = at_rest(MIRROR, on_teams="Offline/Offline").feed(status(OUT_OF_OFFICE))

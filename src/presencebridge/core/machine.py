@@ -458,8 +458,9 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
         if hint is None:
             return state
         # Nobody but a notification says that it is over. If a read says that it is not, the status is taken
-        # again; if it is, that read finds nothing new.
-        return replace(state, spell=Spell(claim.value, claim.since, regretted=True), veiled=True)
+        # again; if it is, that read finds nothing new. What no read had asked for is not taken again.
+        regretted = None if claim.hinted else Spell(claim.value, claim.since, regretted=True)
+        return replace(state, spell=regretted, veiled=True)
 
     if not policy.teams_to_3cx:
         return state

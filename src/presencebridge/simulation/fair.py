@@ -499,6 +499,7 @@ class _Onlooker:
             if self._chosen is not None and self._client == w.OFFLINE:
                 # What was chosen shows from now on, or no longer: that is no change of the person's.
                 self._worlds = {w.interrupted(world) for world in self._worlds}
+                self._credit["3cx"].append(self._now)
             self._session, self._session_since = after, self._now
             self._change(teams=True, by_us=True)
             self._calls_changed = self._now
