@@ -139,10 +139,10 @@ MUTANTS: Final = {
     "late ones believed again": Mutant(
         "notifications are acted on unread, however many were late",
         defects.late_ones_believed_again,
-        76,
+        87,
         "all",
-        2.2,
-        2.71,
+        4.53,
+        4.79,
     ),
     "never reconciled": Mutant(
         "what no notification told is never read", defects.never_reconciled, 940, "all", 0.17, 0.31
