@@ -212,7 +212,7 @@ def _hinted(state: State, presence: Presence, now: float, policy: Policy, say: S
     return replace(state, hint=hint, spell=spell)
 
 
-def _hint(state: State, now: float) -> Presence | None:
+def _trusted_hint(state: State, now: float) -> Presence | None:
     """What was notified and is acted on before it was read."""
     return state.hint if now >= state.doubted_until else None
 
@@ -261,7 +261,7 @@ def _status_seen(state: State, e: StatusSeen, now: float, policy: Policy, say: S
         return state  # ours may still arrive
     claim = _as_shown(claim, e.status)
     still_to_come = not claim.confirmed and spell is not None and not spell.done
-    hint = _hint(state, now)
+    hint = _trusted_hint(state, now)
     if not claim.ours and still_to_come and hint and policy.target(hint) != claim.value:
         return replace(
             state, status_claim=None
@@ -439,7 +439,7 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
     """Rules 1 and 2: Teams -> 3CX."""
     if not state.pbx_up or state.status_write.doing or now < state.status_write.retry_at:
         return state
-    hint = _hint(state, now)
+    hint = _trusted_hint(state, now)
     claim, spell, person = state.status_claim, state.spell, hint or state.person
     target = policy.target(person) if person else NO_CHANGE
     free = target == AVAILABLE
@@ -486,7 +486,7 @@ def _settle_status(state: State, now: float, policy: Policy, say: Say) -> State:
 
 def _take(state: State, spell: Spell, person: Presence, now: float, policy: Policy, say: Say) -> State:
     """Rule 1: claim the status and ask for it to be written, from the statuses that may be replaced."""
-    claim, hinted = state.status_claim, _hint(state, now) is not None
+    claim, hinted = state.status_claim, _trusted_hint(state, now) is not None
     if claim is None:
         claim = StatusClaim(spell.target, "", person, now, hinted=hinted)
     elif claim.value != spell.target:
