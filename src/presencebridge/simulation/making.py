@@ -1,6 +1,7 @@
 """A seed becomes a plan: who works there, by which rules, what they do, and what goes wrong."""
 
 import random
+from collections.abc import Callable
 from typing import Final, Literal
 
 from msgspec.structs import replace
@@ -67,10 +68,11 @@ def plan_of(seed: int, days: int, faults: Faults, nodes: int = 1) -> Plan:
         )
         deeds += _numbered(lived, day)
         if nodes == 1:
-            deeds += _choices(seed, day, people)
+            deeds += _sometimes("choices", lives.choices_of_day, seed, day, people)
         if nodes == 1 and site.match == "list":
             paused = {deed.person for deed in lived if isinstance(deed, lives.IsPaused)}
-            deeds += _absences(seed, day, tuple(person for person in people if person not in paused))
+            others = tuple(person for person in people if person not in paused)
+            deeds += _sometimes("absences", lives.absences_of_day, seed, day, others)
         for half in range(2):
             rests.append(begin + (half + 1) * _HALF_S)
             active = (begin + half * _HALF_S + _STARTED_S, rests[-1] - lives.QUIET_S)
@@ -85,20 +87,14 @@ def plan_of(seed: int, days: int, faults: Faults, nodes: int = 1) -> Plan:
     return Plan(seed, people, house, site, tuple(deeds), tuple(rests), rests[-1])
 
 
-def _choices(seed: int, day: int, people: tuple[str, ...]) -> list[lives.AnyDeed]:
-    """What people choose in Teams' menu; dice of their own, so that all else of a seed stays as it was."""
-    dice = random.Random(f"choices {seed} {day}")  # noqa: S311
+def _sometimes(
+    what: str, of_day: Callable[..., list[lives.AnyDeed]], seed: int, day: int, people: tuple[str, ...]
+) -> list[lives.AnyDeed]:
+    """On half of the days; by dice of their own, so that all else of a seed stays as it was."""
+    dice = random.Random(f"{what} {seed} {day}")  # noqa: S311
     if dice.random() < _SHARE_WITHOUT:
         return []
-    return lives.choices_of_day(dice, people, day * DAY_S + _STARTED_S, _HOURS - _STARTED_S / 1800)
-
-
-def _absences(seed: int, day: int, people: tuple[str, ...]) -> list[lives.AnyDeed]:
-    """Who is taken out of the config, and put back; likewise."""
-    dice = random.Random(f"absences {seed} {day}")  # noqa: S311
-    if dice.random() < _SHARE_WITHOUT:
-        return []
-    return lives.absences_of_day(dice, people, day * DAY_S + _STARTED_S, _HOURS - _STARTED_S / 1800)
+    return of_day(dice, people, day * DAY_S + _STARTED_S, _HOURS - _STARTED_S / 1800)
 
 
 def _numbered(deeds: list[lives.AnyDeed], day: int) -> list[lives.AnyDeed]:
