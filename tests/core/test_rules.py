@@ -947,6 +947,22 @@ def test_an_excluded_person_gets_no_write():
     book.wait(1000).feed(teams(FREE), legs()).expect()
 
 
+def test_who_is_excluded_gets_back_what_is_ours_and_no_other_write():
+    book = taken().feed(legs(CONNECTED)).expect(say_in_a_call()).feed(SESSION_SET).expect()
+    book.policy = replace(SEED, excluded=True)
+    back, end = give_back(because=Because.LET_GO), clear(because=Because.LET_GO)
+    book.restart().feed(legs(CONNECTED)).expect(back, end)
+    book.feed(wrote(AWAY, AVAILABLE), SESSION_CLEARED).expect(look_after_session())
+    book.feed(status(AVAILABLE), teams(MEETING), legs(), legs(CONNECTED)).wait(1000).expect()
+
+
+def test_who_is_excluded_while_paused_is_left_as_they_are_until_they_are_not():
+    book = taken().feed(Paused()).expect()
+    book.policy = replace(SEED, excluded=True)
+    book.restart().feed(legs()).wait(1000).expect()
+    book.feed(Resumed()).expect(give_back(because=Because.LET_GO))
+
+
 def test_a_paused_person_gets_no_write_and_is_served_after_it():
     book = at_rest().feed(Paused()).expect().notes(Because.PAUSED)
     book.feed(teams(MEETING), legs(CONNECTED)).expect().wait(5000).expect().restart().expect()

@@ -189,6 +189,13 @@ class Site:
         with self.config.open("a") as config:
             config.write(person(f"user{number}@example.org", extension or f"{100 + number}"))
 
+    def exclude(self, number: int) -> None:
+        """From the next start, or the next reload, on."""
+        line = f'extension = "{100 + number}"'
+        text = self.config.read_text()
+        assert line in text
+        self.config.write_text(text.replace(line, f"{line}\nexclude = true"))
+
     # Programs
 
     def sign_in(self, watcher: str = "default", account: str = "watcher@example.org") -> None:

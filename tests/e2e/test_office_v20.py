@@ -30,6 +30,10 @@ def test_an_extension_that_is_not_monitored_is_told_with_its_cure(new_site) -> N
     until("the page says what is wrong", lambda: "extensions to monitor" in site.trouble(103))
     site.client(3, "Busy/InAMeeting")
     site.until_status(3, "Away")
+    site.service.end()
+    site.exclude(3)
+    site.start_service()
+    site.until_status(3, "Available")
 
 
 @on(V20_WEBSOCKET)

@@ -50,6 +50,20 @@ def _is_writing(site: Site) -> bool:
     return any(one["path"].endswith("/presence/setPresence") and one["status"] is None for one in asked)
 
 
+def test_who_is_excluded_while_the_service_does_not_run_gets_a_status_back_and_no_other_write(
+    site: Site,
+) -> None:
+    site.client(1, "Busy/InAMeeting")
+    site.until_status(1, "Away")
+    site.service.end(signal.SIGKILL)
+    site.exclude(1)
+    site.start_service()
+    site.until_status(1, "Available")
+    site.client(2, "Busy/InAMeeting")
+    site.until_status(2, "Away")
+    assert site.status(1) == "Available"
+
+
 def test_a_status_set_by_hand_before_a_kill_is_still_left_alone_after_it(site: Site) -> None:
     site.client(1, "Busy/InAMeeting")
     site.until_status(1, "Away")

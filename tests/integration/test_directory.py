@@ -1,6 +1,7 @@
 """People who come and go by what both lists of users say, in virtual time."""
 
 import asyncio
+import contextlib
 import dataclasses
 from collections.abc import Sequence
 from typing import Self
@@ -612,7 +613,7 @@ async def test_who_is_not_found_again_gets_a_status_back_and_is_forgotten():
 
 @pytest.mark.parametrize("word", ["102", "ben@example.org", "id-ben"])
 @pytest.mark.parametrize("by_hand", [False, True])
-async def test_who_is_excluded_since_the_last_run_gets_no_write_and_what_is_ours_stays_known(word, by_hand):
+async def test_who_is_excluded_since_the_last_run_gets_a_status_back_and_no_other_write(word, by_hand):
     store = NotingStore([])
     store.states = {"102": held()}
     named = [Named("102", "ben@example.org")] if by_hand else []
@@ -621,26 +622,21 @@ async def test_who_is_excluded_since_the_last_run_gets_no_write_and_what_is_ours
     for member in office.people:
         member.policy = office.policies[member.key] = replace(SEED, excluded=True)
     async with office:
+        office.hub.post("102", LegsSeen(()))
         await asyncio.sleep(3 * EVERY_S)
-        assert [line for line in office.log if line.startswith("status")] == []
-        assert store.states["102"].status_claim == held().status_claim
-    office = Office(Lists("ann", "ben"), store=store)
-    office.pbx.statuses["102"] = "Away"
-    async with office:
-        office.hub.post("102", StatusSeen("Away", office.clock.now()))
-        office.hub.post("102", PresenceSeen(FREE, Source.READ, office.clock.now()))
-        await asyncio.sleep(1)
         assert office.pbx.statuses["102"] == "Available"
+        assert office.log.count("status 102 Available") == 1
+        assert store.states.get("102", State()).status_claim is None
 
 
-async def test_an_extension_that_is_excluded_and_gone_gets_no_write():
+async def test_an_extension_that_is_excluded_and_gone_gets_a_status_back():
     store = NotingStore([])
     store.states = {"109": held()}
     office = Office(Lists("ann"), exclude=["109"], store=store)
     office.pbx.statuses["109"] = "Away"
     async with office:
         await asyncio.sleep(30)
-        assert office.pbx.statuses["109"] == "Away"
+        assert office.pbx.statuses["109"] == "Available"
 
 
 async def test_claims_are_kept_while_nobody_can_be_found():
@@ -663,8 +659,8 @@ def rules_of(people: People) -> Rules:
 
 
 class Listed(Site):
-    def __init__(self, lists: Lists, *keys: str) -> None:
-        super().__init__(*keys, known=False)
+    def __init__(self, lists: Lists, *keys: str, store: NotingStore | None = None) -> None:
+        super().__init__(*keys, known=False, store=store)
         for member, name in zip(self.people, ("ann", "ben", "carl"), strict=False):
             member.teams = f"{name}@example.org"
         self.link = Link("graph", LoopClock().now)
@@ -684,6 +680,12 @@ class Listed(Site):
     async def __aexit__(self, *exc: object) -> None:
         self._looking.cancel()
         await super().__aexit__(*exc)
+
+    async def in_a_meeting(self, key: str) -> None:
+        self.hub.post(key, LegsSeen(()))
+        self.hub.post(key, StatusSeen("Available", self.clock.now()))
+        self.hub.post(key, PresenceSeen(BUSY, Source.READ, self.clock.now()))
+        await asyncio.sleep(1)
 
 
 async def test_who_is_listed_is_found_by_name_and_looked_for_until_found():
@@ -725,13 +727,7 @@ async def test_who_is_taken_out_of_the_config_goes_and_gets_back_what_is_held():
 
 async def test_who_is_taken_out_while_3cx_is_away_is_owed_their_status():
     async with Listed(Lists("ann", "ben"), "101", "102") as site:
-        for event in (
-            LegsSeen(()),
-            StatusSeen("Available", site.clock.now()),
-            PresenceSeen(BUSY, Source.READ, site.clock.now()),
-        ):
-            site.hub.post("102", event)
-        await asyncio.sleep(1)
+        await site.in_a_meeting("102")
         assert site.pbx.statuses["102"] == "Away"
         site.hub.post("102", PbxLost())
         await asyncio.sleep(1)
@@ -746,6 +742,78 @@ async def test_who_is_taken_out_while_3cx_is_away_is_owed_their_status():
         await site.hub.part_with_strangers()
         assert site.pbx.statuses["102"] == "Available"
         assert "102" not in site.store.states
+
+
+@contextlib.asynccontextmanager
+async def excluded_while_3cx_is_away(how):
+    """102, who was in a meeting and has our `Away`, is excluded by a reload or between two runs."""
+    lists = Lists("ann", "ben")
+    async with Listed(lists, "101", "102") as site:
+        await site.in_a_meeting("102")
+        assert site.pbx.statuses["102"] == "Away"
+        site.hub.post("102", PbxLost())
+        await asyncio.sleep(1)
+        if how == "reload":
+            without = [Named(one.extension, one.teams, one.extension == "102") for one in site.rules.named]
+            policies = {**site.rules.policies, "102": replace(SEED, excluded=True)}
+            site.directory.change(dataclasses.replace(site.rules, named=without, policies=policies))
+            await asyncio.sleep(5)
+            yield site
+            return
+    later = Listed(lists, "101", "102", store=site.store)
+    later.pbx.statuses["102"] = "Away"
+    later.people["102"].policy = replace(SEED, excluded=True)
+    later.directory.change(rules_of(later.people))
+    async with later:
+        yield later
+
+
+by_whatever_way = pytest.mark.parametrize("how", ["reload", "restart"])
+
+
+@by_whatever_way
+async def test_who_is_excluded_while_3cx_is_away_gets_a_status_back_and_no_other_write(how):
+    async with excluded_while_3cx_is_away(how) as site:
+        assert site.people["102"].policy.excluded
+        assert site.hub.is_served(site.people["102"])
+        site.log.clear()
+        site.hub.post("102", LegsSeen(()))
+        await asyncio.sleep(1)
+        assert site.pbx.statuses["102"] == "Available"
+        assert not site.hub.is_served(site.people["102"])
+        await site.in_a_meeting("102")
+        site.hub.post("102", TALKING)
+        await asyncio.sleep(100)
+        assert [line for line in site.log if not line.startswith("saved")] == ["status 102 Available"]
+
+
+@by_whatever_way
+async def test_who_is_excluded_keeps_what_was_set_by_hand_meanwhile(how):
+    async with excluded_while_3cx_is_away(how) as site:
+        site.pbx.statuses["102"] = "Custom 1"
+        site.hub.post("102", LegsSeen(()))
+        await asyncio.sleep(100)
+        assert site.pbx.statuses["102"] == "Custom 1"
+        assert not site.hub.is_served(site.people["102"])
+
+
+@by_whatever_way
+async def test_who_is_excluded_and_served_again_while_3cx_is_away_is_not_left_with_our_status(how):
+    async with excluded_while_3cx_is_away(how) as site:
+        again = [Named(one.key, one.teams) for one in site.people]
+        policies = dict.fromkeys(("101", "102"), SEED)
+        site.directory.change(Rules(again, (), policies, SEED, EVERY_S))
+        await asyncio.sleep(15)
+        assert not site.people["102"].policy.excluded
+        assert site.pbx.statuses["102"] == "Away"
+        for event in (
+            LegsSeen(()),
+            StatusSeen("Away", site.clock.now()),
+            PresenceSeen(FREE, Source.READ, site.clock.now()),
+        ):
+            site.hub.post("102", event)
+        await asyncio.sleep(1)
+        assert site.pbx.statuses["102"] == "Available"
 
 
 async def test_an_account_that_was_made_anew_is_followed_from_then_on():

@@ -23,7 +23,7 @@ from presencebridge.core.events import (
     StatusWriteFailed,
 )
 from presencebridge.core.model import LegState, Presence, State, StatusClaim
-from presencebridge.core.policy import SEED, Policy
+from presencebridge.core.policy import SEED
 from presencebridge.errors import Gone, Refused, TryAgain
 from presencebridge.runtime.people import Member
 
@@ -520,19 +520,18 @@ async def test_an_orderly_end_clears_our_sessions_and_says_how_many_are_left():
         assert claims[unanswered].accepted_at is None, "a next life must not rely on it"
 
 
-async def test_an_orderly_end_writes_nothing_for_who_is_paused_or_excluded():
-    async with Site("101", "102", "103") as site:
-        for key in ("101", "102", "103"):
+async def test_an_orderly_end_writes_nothing_for_who_is_paused():
+    async with Site("101", "102") as site:
+        for key in ("101", "102"):
             site.hub.post(key, TALKING)
         await asyncio.sleep(0.1)
         site.hub.post("101", Paused())
-        site.people["102"].policy = Policy(excluded=True)
         await asyncio.sleep(0.1)
     site.log.clear()
-    assert await site.hub.let_go(2.5) == 2
-    assert [line for line in site.log if "clear" in line and "done" in line] == ["done clear id-103"]
+    assert await site.hub.let_go(2.5) == 1
+    assert [line for line in site.log if "clear" in line and "done" in line] == ["done clear id-102"]
     claims = {key: state.teams_claim is not None for key, state in site.store.load().items()}
-    assert claims == {"101": True, "102": True, "103": False}
+    assert claims == {"101": True, "102": False}
 
 
 async def test_a_full_disk_at_the_end_hinders_nobody():

@@ -277,6 +277,14 @@ async def test_who_is_excluded_is_not_asked_about():
         assert site.pbx.asked == []
 
 
+async def test_who_is_excluded_and_still_holds_a_status_is_asked_about():
+    site = Polling("101", excluded=True)
+    site.statuses.is_served = lambda _member: True
+    async with site.working():
+        await asyncio.sleep(60)
+        assert {key for _, key in site.pbx.asked} == {"101"}
+
+
 async def test_a_queue_call_that_the_bridge_can_not_print_hides_calls_and_no_status():
     emulator = WebApiEmulator(World(extensions=(Extension("101", "Ann"),)), out=lambda _line: None)
     bridge, control = (

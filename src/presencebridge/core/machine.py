@@ -91,9 +91,10 @@ def step(state: State, event: AnyEvent, now: float, policy: Policy) -> tuple[Sta
     state = _ON[type(event)](state, event, now, policy, say)
     state = _end_pause(state, now, say)
     state = _end_lease(state, now, say)
-    if not policy.excluded and not state.paused:
-        state = _settle_status(state, now, policy, say)
-        state = _settle_teams(state, now, policy, say)
+    if not state.paused:
+        rules = policy.letting_go() if policy.excluded else policy
+        state = _settle_status(state, now, rules, say)
+        state = _settle_teams(state, now, rules, say)
     return state, tuple(commands)
 
 
@@ -550,6 +551,11 @@ def _wish(state: State, now: float, policy: Policy) -> tuple[Presence | None, Be
 def _session_over(state: State, claim: TeamsClaim, now: float, say: Say) -> State:
     """Our session is gone from Teams: write it into the ledger, and look at what is left."""
     say(ReadPresence(Because.SESSION_CLEARED, now))
+    return without_session(state, claim, now)
+
+
+def without_session(state: State, claim: TeamsClaim, now: float) -> State:
+    """The state once the session of the claim is gone from Teams."""
     released = Released((claim.pair, *claim.instead_of), now)
     return replace(state, teams_claim=None, released=released, veiled=True, presence_mark=now)
 

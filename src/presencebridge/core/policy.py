@@ -3,6 +3,7 @@
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from presencebridge.core.model import (
     AVAILABLE,
@@ -55,6 +56,7 @@ class Policy(msgspec.Struct, frozen=True):
     min_call_s: float = 0.0
     """A call shorter than this does not reach Teams."""
     excluded: bool = False
+    """Nothing is done for this person, but that what is ours from before is given back."""
 
     status_for: dict[str, str] = {}
     """Availability, `availability/activity` or `*/activity`, in lower case, to a status or NO_CHANGE."""
@@ -88,6 +90,10 @@ class Policy(msgspec.Struct, frozen=True):
 
     def freeable(self) -> tuple[str, ...]:
         return () if self.manual_wins else self.frees
+
+    def letting_go(self) -> "Policy":
+        """These rules with nothing wanted on either side: what is ours is given back, and that is all."""
+        return replace(self, teams_to_3cx=False, threecx_to_teams=False, pair_for={})
 
 
 _FREE: Final = {"available": AVAILABLE, "availableidle": AVAILABLE, "availableinactive": AVAILABLE}

@@ -235,7 +235,7 @@ class Site:
         while True:
             await self._calls.is_up.wait()
             if self._directory.is_sure:
-                await self.hub.part_with_strangers(self._directory.left_alone)
+                await self.hub.part_with_strangers()
             await asyncio.sleep(_PART_AGAIN_S)
 
     def apply(self, config: Config) -> None:
@@ -300,6 +300,7 @@ class Site:
         )
         self._calls.plots = self.plots
         self._calls.on_seen = self._statuses.on_seen = self.hub.seen
+        self._statuses.is_served = self.hub.is_served
         if pbx.feed is not None:
             pbx.feed.on_note = link.note
         if pbx.ways is not None:

@@ -11,7 +11,7 @@ for a moment.
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -123,11 +123,6 @@ class Directory(ABC):
     @abstractmethod
     async def _look(self) -> float:
         """Do it, and say after how many seconds to do it again. Raises `LinkError`."""
-
-    @property
-    def left_alone(self) -> Collection[str]:
-        """Extensions for which nothing is written, served or not."""
-        return self._rules.exclude
 
     async def _leave(self, members: Iterable[Member]) -> None:
         """Side by side."""
@@ -283,12 +278,6 @@ class MatchedPeople(Directory):
         self._pbx = pbx
         self._missing: set[str] = set()
         """Who was not found by the last look, and is still served."""
-        self._excluded: set[str] = set()
-        """Extensions of those whom the config leaves out by name."""
-
-    @property
-    def left_alone(self) -> Collection[str]:
-        return self._excluded.union(self._rules.exclude)
 
     async def _look(self) -> float:
         users = await self._pbx.users()
@@ -320,9 +309,8 @@ class MatchedPeople(Directory):
         if self.looked_at is None:
             unsure |= self._hub.has_strangers
         else:
-            self._excluded = {one.extension for one in matching.left if one.why is Reason.EXCLUDED}
             self.is_sure = True
-            await self._hub.part_with_strangers(self.left_alone)
+            await self._hub.part_with_strangers()
         return min(_SURE_AFTER_S, self._every_s) if unsure else self._every_s
 
     async def _come_and_go(self, wanted: Mapping[str, Served]) -> bool:

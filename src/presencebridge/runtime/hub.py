@@ -13,7 +13,7 @@ import collections
 import contextlib
 import functools
 import logging
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Final, NamedTuple
 
 import msgspec
@@ -43,7 +43,7 @@ from presencebridge.core.events import (
     TeamsFound,
     TimerFired,
 )
-from presencebridge.core.machine import maybe_over, next_wake, step
+from presencebridge.core.machine import maybe_over, next_wake, step, without_session
 from presencebridge.core.model import Because, State, StatusClaim
 from presencebridge.core.policy import Policy
 from presencebridge.errors import Gone, LinkError, TryAgain
@@ -164,17 +164,16 @@ class Hub:
         """Whether the store knows people who are not served."""
         return bool(self._strangers)
 
-    async def part_with_strangers(self, left_alone: Collection[str] = ()) -> None:
+    async def part_with_strangers(self) -> None:
         """Forget who was served before and is not any more.
 
         A status of ours is given back first. As long as 3CX doesn't let us they are kept, and the next call
         tries again. A session on Teams has ended by itself, or will. Who left while paused is left as they
         are, and is kept as long as we live: that somebody was missing for a while must not end their pause.
-        Nothing is written for who is to be left alone, so what is ours stays known until they are not.
         """
         for key in tuple(self._strangers):  # one at a time: whoever comes back meanwhile is none any more
             state = self._strangers.get(key)
-            if state is None or key in left_alone:
+            if state is None:
                 continue
             if _is_paused(state, self._clock.now()):
                 if key in self._left:
@@ -210,6 +209,10 @@ class Hub:
         self.post(member.key, Started())
         self.recognized(member)
 
+    def is_served(self, member: Member) -> bool:
+        """Whether 3CX is to be read for them: who is excluded may have to get a status back first."""
+        return not member.policy.excluded or self._states[member.key].status_claim is not None
+
     def recognized(self, member: Member) -> None:
         """Who they are in Entra is known: what is kept of somebody else is not theirs."""
         if member.user is not None:
@@ -228,8 +231,8 @@ class Hub:
         that can't be given back now is tried again by `part_with_strangers`.
         """
         key, state = member.key, self._states[member.key]
-        silent = _is_silent(member, state)
-        member.policy = replace(member.policy, teams_to_3cx=False, threecx_to_teams=False, pair_for={})
+        silent = state.paused
+        member.policy = member.policy.letting_go()
         done = self._leaving[key] = asyncio.Event()
         with contextlib.suppress(TimeoutError, LinkError):
             async with asyncio.timeout(within_s):
@@ -484,7 +487,7 @@ class Hub:
     async def let_go(self, within_s: float) -> int:
         """End our presence sessions before the process ends. Returns how many are left to their lease.
 
-        Those of people who are paused or excluded are left too, as nothing is written for them.
+        Those of people who are paused are left too, as nothing is written for them.
         """
         holding = [member for member in self._people if self._states[member.key].teams_claim]
 
@@ -495,26 +498,21 @@ class Hub:
 
         async def clear(member: Member) -> None:
             state = self._states[member.key]
-            if member.user is None or state.teams_claim is None:
+            claim = state.teams_claim
+            if member.user is None or claim is None:
                 return
-            unsure = replace(state, teams_claim=maybe_over(state.teams_claim))
-            await keep(member, unsure)  # if no answer comes, the next life must know
+            # If no answer comes, the next life must know.
+            await keep(member, replace(state, teams_claim=maybe_over(claim)))
             with contextlib.suppress(LinkError):
                 await self._teams.clear_presence(member.user)
-                written, silent = PresenceWritten(cleared=True), Policy(excluded=True)
-                await keep(member, step(unsure, written, self._clock.now(), silent)[0])
+                await keep(member, without_session(state, claim, self._clock.now()))
 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within_s), asyncio.TaskGroup() as tasks:
                 for member in holding:
-                    if not _is_silent(member, self._states[member.key]):
+                    if not self._states[member.key].paused:
                         tasks.create_task(clear(member))
         return sum(self._states[member.key].teams_claim is not None for member in holding)
-
-
-def _is_silent(member: Member, state: State) -> bool:
-    """Whether nothing may be written for them."""
-    return member.policy.excluded or state.paused
 
 
 def _is_paused(state: State, now: float) -> bool:
@@ -524,7 +522,7 @@ def _is_paused(state: State, now: float) -> bool:
 def _kept_of(member: Member, state: State) -> State | None:
     """What is kept of somebody who goes; None if that is nothing."""
     claim = state.status_claim
-    if member.policy.excluded or claim is None or not _is_to_give_back(claim):
+    if claim is not None and not _is_to_give_back(claim):
         claim = None
     if claim is None and not state.paused:
         return None
