@@ -270,6 +270,12 @@ class Site:
     def until_status(self, number: int, status: str) -> None:
         until(f"3CX of {number} shows {status}", lambda: self.status(number) == status)
 
+    def until_taken(self, number: int, status: str) -> None:
+        """3CX shows our status, and the service knows it: nobody can see what a hand does before that."""
+        self.until_status(number, status)
+        ours = f"3CX {status} (was Available)"
+        until(f"the service knows that {number} shows {status}", lambda: self.holding(number) == ours)
+
     def until_at_rest(self) -> None:
         """Until the service has looked at everything twice more, and so has had every occasion to act."""
         for _ in range(2):

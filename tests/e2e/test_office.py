@@ -79,7 +79,7 @@ def test_a_meeting_that_ends_during_a_phone_call_gives_back_once_the_call_is_ove
 
 def test_a_status_set_by_hand_is_left_alone_until_the_next_meeting(site: Site) -> None:
     site.client(1, "DoNotDisturb/DoNotDisturb")
-    site.until_status(1, "Away")
+    site.until_taken(1, "Away")
     site.set_by_hand(1, "Available")
     until("our claim is gone", lambda: site.holding(1) == "nothing")
     site.client(1, "Busy/InAMeeting")

@@ -66,7 +66,7 @@ def test_who_is_excluded_while_the_service_does_not_run_gets_a_status_back_and_n
 
 def test_a_status_set_by_hand_before_a_kill_is_still_left_alone_after_it(site: Site) -> None:
     site.client(1, "Busy/InAMeeting")
-    site.until_status(1, "Away")
+    site.until_taken(1, "Away")
     site.set_by_hand(1, "Available")
     until("our claim is gone", lambda: site.holding(1) == "nothing")
     site.service.end(signal.SIGKILL)
