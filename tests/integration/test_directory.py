@@ -775,12 +775,12 @@ by_whatever_way = pytest.mark.parametrize("how", ["reload", "restart"])
 async def test_who_is_excluded_while_3cx_is_away_gets_a_status_back_and_no_other_write(how):
     async with excluded_while_3cx_is_away(how) as site:
         assert site.people["102"].policy.excluded
-        assert site.hub.is_served(site.people["102"])
+        assert site.hub.needs_status(site.people["102"])
         site.log.clear()
         site.hub.post("102", LegsSeen(()))
         await asyncio.sleep(1)
         assert site.pbx.statuses["102"] == "Available"
-        assert not site.hub.is_served(site.people["102"])
+        assert not site.hub.needs_status(site.people["102"])
         await site.in_a_meeting("102")
         site.hub.post("102", TALKING)
         await asyncio.sleep(100)
@@ -794,7 +794,7 @@ async def test_who_is_excluded_keeps_what_was_set_by_hand_meanwhile(how):
         site.hub.post("102", LegsSeen(()))
         await asyncio.sleep(100)
         assert site.pbx.statuses["102"] == "Custom 1"
-        assert not site.hub.is_served(site.people["102"])
+        assert not site.hub.needs_status(site.people["102"])
 
 
 @by_whatever_way

@@ -279,7 +279,7 @@ async def test_who_is_excluded_is_not_asked_about():
 
 async def test_who_is_excluded_and_still_holds_a_status_is_asked_about():
     site = Polling("101", excluded=True)
-    site.statuses.is_served = lambda _member: True
+    site.statuses.needs_status = lambda _member: True
     async with site.working():
         await asyncio.sleep(60)
         assert {key for _, key in site.pbx.asked} == {"101"}

@@ -300,7 +300,7 @@ class Site:
         )
         self._calls.plots = self.plots
         self._calls.on_seen = self._statuses.on_seen = self.hub.seen
-        self._statuses.is_served = self.hub.is_served
+        self._statuses.needs_status = self.hub.needs_status
         if pbx.feed is not None:
             pbx.feed.on_note = link.note
         if pbx.ways is not None:

@@ -209,8 +209,8 @@ class Hub:
         self.post(member.key, Started())
         self.recognized(member)
 
-    def is_served(self, member: Member) -> bool:
-        """Whether 3CX is to be read for them: who is excluded may have to get a status back first."""
+    def needs_status(self, member: Member) -> bool:
+        """Whether their status is to be read from 3CX: who is excluded may have to get one back first."""
         return not member.policy.excluded or self._states[member.key].status_claim is not None
 
     def recognized(self, member: Member) -> None:

@@ -50,7 +50,7 @@ class StatusReader:
         self._rests: dict[str, tuple[Member, float, float]] = {}
         """Until when an extension is left alone, and how long its rest was; whose it is by now may differ."""
         self.on_seen: Callable[[Member, AnyEvent], None] = lambda _member, _event: None
-        self.is_served: Callable[[Member], bool] = lambda member: not member.policy.excluded
+        self.needs_status: Callable[[Member], bool] = lambda member: not member.policy.excluded
 
     def read_every(self, seconds: float) -> None:
         """Go round at this interval from the next round on."""
@@ -74,8 +74,8 @@ class StatusReader:
     async def _is_answered(self) -> bool:
         """Whether 3CX tells a status: of whoever it told last, or else of somebody else each time."""
         member = self._answered
-        if member is None or not self._people.has(member) or not self.is_served(member):
-            served = [one for one in self._people if self.is_served(one)]
+        if member is None or not self._people.has(member) or not self.needs_status(member):
+            served = [one for one in self._people if self.needs_status(one)]
             if not served:
                 return False
             self._turn += 1
@@ -129,7 +129,7 @@ class StatusReader:
     async def _read_together(self) -> list[Member]:
         """Whoever 3CX tells of in one answer. Returns who is left."""
         asked_at = self._clock.now()
-        served = [member for member in self._people if self.is_served(member)]
+        served = [member for member in self._people if self.needs_status(member)]
         self._round = {member.key: member for member in served}
         told = await self._statuses.all_statuses() if served else {}
         left = []
